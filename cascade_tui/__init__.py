@@ -1,0 +1,1 @@
+"""The terminal product: what a person touches. Never imports torch."""

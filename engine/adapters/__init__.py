@@ -1,0 +1,1 @@
+"""The LoRA family: attach, save, load, merge, export."""

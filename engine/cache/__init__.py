@@ -1,0 +1,1 @@
+"""Content-addressed shards of text embeds and latents."""

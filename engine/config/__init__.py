@@ -1,0 +1,1 @@
+"""Options, rules and documents. No torch."""

@@ -1,0 +1,1 @@
+"""Scan, captions, buckets, crops, order."""

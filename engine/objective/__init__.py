@@ -1,0 +1,1 @@
+"""Schedule, weighting, targets, sampler: pure functions of tensors."""

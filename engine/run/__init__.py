@@ -1,0 +1,1 @@
+"""The run directory: paths, events, control, status, supervisor. Standard library only."""

@@ -1,0 +1,1 @@
+"""Builds stage-c-tiny: a small model in the published layout, for the demo and the tests."""
