@@ -65,7 +65,9 @@ class AdamWBF16(torch.optim.Optimizer):
         step = state["step"] + 1
         gradient = parameter.grad.float()
         mean = state["exp_avg"].float().lerp_(gradient, 1 - beta1)
-        square = state["exp_avg_sq"].float().mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
+        square = (
+            state["exp_avg_sq"].float().mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
+        )
         denominator = (square / (1 - beta2**step)).sqrt_().add_(group["eps"])
         updated = parameter.float() * (1 - group["lr"] * group["weight_decay"])
         updated -= group["lr"] * (mean / (1 - beta1**step)) / denominator

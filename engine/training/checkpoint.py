@@ -111,7 +111,9 @@ def load_checkpoint(path: Path) -> Loaded:
     try:
         manifest = json.loads((path / "manifest.json").read_text())
         if manifest["schema"] != SCHEMA:
-            raise CheckpointError(f"{path}: written by another version (schema {manifest['schema']})")
+            raise CheckpointError(
+                f"{path}: written by another version (schema {manifest['schema']})"
+            )
         for name, expected in manifest["files"].items():
             if _describe(path / name) != expected:
                 raise CheckpointError(f"{path / name} is damaged: its size or hash has changed")

@@ -5,7 +5,13 @@ from __future__ import annotations
 import time
 from dataclasses import asdict, dataclass
 
-from engine.training.checkpoint import CheckpointError, choose_checkpoint, retain, save_checkpoint, sweep
+from engine.training.checkpoint import (
+    CheckpointError,
+    choose_checkpoint,
+    retain,
+    save_checkpoint,
+    sweep,
+)
 from engine.training.commands import POLL_SECONDS, Request
 from engine.training.data import TrainingData
 from engine.training.meter import Meter, StepRecord
@@ -108,7 +114,10 @@ class Trainer:
 
     def obey(self, request: Request) -> None:
         """Save and validate, as asked or as due."""
-        save, validate = request.checkpoint or self.saves_now, request.validate or self.validates_now
+        save, validate = (
+            request.checkpoint or self.saves_now,
+            request.validate or self.validates_now,
+        )
         if not (save or validate):
             return
         self.report()

@@ -1,0 +1,162 @@
+"""The network as it is trained: base weights, adapter, EMA, and what a checkpoint keeps of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from engine.adapters.lora import LoraSettings, attach_lora
+from engine.adapters.quantize import quantize_base
+from engine.config.fields import TrainingConfig
+from engine.config.weight_files import WeightFiles
+from engine.models.prior import StableCascadePrior
+from engine.models.weights import load_prior
+from engine.optim.build import load_optimizer_tensors, optimizer_tensors
+from engine.optim.ema import Ema
+
+
+class ModelError(ValueError):
+    """What is asked of the model does not fit it; the message says what would."""
+
+
+class TrainedModel:
+    """A prior, its named trainable parameters (all of them, or an adapter's), and their EMA."""
+
+    def __init__(
+        self,
+        prior: StableCascadePrior,
+        config: TrainingConfig,
+        *,
+        lora: LoraSettings | None,
+    ) -> None:
+        self.prior = prior
+        self.lora = lora
+        self.parameters: dict[str, nn.Parameter] = {
+            name: parameter
+            for name, parameter in prior.named_parameters()
+            if parameter.requires_grad
+        }
+        self.optimizer: torch.optim.Optimizer | None = None
+        self.ema = (
+            Ema(
+                self.parameters,
+                decay=config.ema_decay,
+                update_interval=config.ema_update_interval,
+            )
+            if config.use_ema
+            else None
+        )
+
+    @property
+    def num_trainable(self) -> int:
+        """How many numbers are trained."""
+        return sum(parameter.numel() for parameter in self.parameters.values())
+
+    @property
+    def description(self) -> dict:
+        """What the trained parameters are, as a checkpoint records it."""
+        return {"model_type": "lora", **asdict(self.lora)} if self.lora else {"model_type": "full"}
+
+    @property
+    def ema_updates(self) -> int:
+        return self.ema.num_updates if self.ema else 0
+
+    def update_ema(self, step: int) -> None:
+        """Fold the parameters after optimizer step ``step`` (1-based) into the averages."""
+        if self.ema:
+            self.ema.update(step)
+
+    @contextmanager
+    def for_validation(self) -> Iterator[StableCascadePrior]:
+        """The network in eval mode, with the averaged weights when there are any."""
+        self.prior.eval()
+        try:
+            with self.ema.applied() if self.ema else nullcontext(), torch.no_grad():
+                yield self.prior
+        finally:
+            self.prior.train()
+
+    def tensors(self) -> dict[str, dict[str, Tensor]]:
+        """Everything a checkpoint keeps, by file stem."""
+        assert self.optimizer is not None
+        kept = {
+            "trained": {name: value.detach().cpu() for name, value in self.parameters.items()},
+            "optimizer": optimizer_tensors(self.optimizer, self.parameters),
+        }
+        if self.ema:
+            kept["ema"] = self.ema.tensors()
+        return kept
+
+    def load(self, tensors: Mapping[str, Mapping[str, Tensor]], state: Mapping) -> None:
+        """Restore a checkpoint.
+
+        Raises:
+            ModelError: it belongs to another model type, adapter shape or EMA setting.
+        """
+        assert self.optimizer is not None
+        if state["adapter"] != self.description:
+            raise ModelError(
+                f"the checkpoint holds {state['adapter']}, the config asks for {self.description}. "
+                "Put the old settings back, or choose a new output_dir"
+            )
+        with torch.no_grad():
+            for name, parameter in self.parameters.items():
+                parameter.copy_(tensors["trained"][name])
+        load_optimizer_tensors(self.optimizer, self.parameters, tensors["optimizer"])
+        if self.ema and "ema" in tensors:
+            self.ema.load(tensors["ema"], state["ema_updates"])
+        elif self.ema:
+            raise ModelError(
+                "use_ema is on, but the checkpoint has no averages: it was trained without. "
+                "Set use_ema to false, or choose a new output_dir"
+            )
+
+
+def build_model(config: TrainingConfig, weights: WeightFiles, device: torch.device) -> TrainedModel:
+    """Load the prior strictly and make it trainable as the config says.
+
+    Raises:
+        WeightsError: a key is missing, unexpected or misshapen.
+        ModelError: the adapter does not fit the network.
+    """
+    prior = load_prior(weights.prior_config, weights.prior_weights, device=device)
+    prior.gradient_checkpointing = config.gradient_checkpointing
+    lora = None
+    if config.model_type == "lora":
+        lora = LoraSettings(
+            rank=config.lora_rank,
+            alpha=config.lora_alpha or config.lora_rank,
+            target=config.lora_target,
+            dropout=config.lora_dropout,
+        )
+        prior.requires_grad_(False)
+        if config.base_model_precision != "no_change":
+            quantize_base(prior, config.base_model_precision)
+        # The original trains LoRA with the network's dropout off, and a full fine-tune with it on.
+        prior.dropout = 0.0
+        generator = torch.Generator().manual_seed(config.seed)
+        attach_lora(prior, lora, generator=generator)
+        if config.init_lora:
+            _load_initial_adapter(prior, lora, Path(config.init_lora))
+    else:
+        prior.requires_grad_(True)
+    prior.train()
+    return TrainedModel(prior, config, lora=lora)
+
+
+def _load_initial_adapter(prior: StableCascadePrior, lora: LoraSettings, path: Path) -> None:
+    from engine.adapters.export import load_adapter
+    from engine.adapters.lora import load_adapter_state
+
+    loaded = load_adapter(path)
+    if loaded.scale != lora.scale:
+        raise ModelError(
+            f"init_lora: {path} has alpha/rank {loaded.scale:g}, the config {lora.scale:g}: "
+            "set lora_rank and lora_alpha to those of the adapter"
+        )
+    load_adapter_state(prior, loaded.state)
