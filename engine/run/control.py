@@ -6,7 +6,6 @@ crash of anything.
 
 from __future__ import annotations
 
-import getpass
 import json
 import os
 import secrets
@@ -18,6 +17,7 @@ from typing import Any, Literal, get_args
 
 from engine.run.files import atomic_write_json
 from engine.run.paths import RunDirectory
+from engine.run.processes import user_name
 
 CommandName = Literal["checkpoint", "validate", "pause", "resume", "stop", "abort"]
 COMMANDS: tuple[CommandName, ...] = get_args(CommandName)
@@ -47,7 +47,7 @@ def send(run: RunDirectory, command: CommandName, **arguments: Any) -> str:
         "command": command,
         "arguments": arguments,
         "t": time.time(),
-        "sender": f"{_user()}@{socket.gethostname()}:{os.getpid()}",
+        "sender": f"{user_name()}@{socket.gethostname()}:{os.getpid()}",
     }
     atomic_write_json(run.control / f"{identity}.json", content)
     return identity
@@ -85,10 +85,3 @@ def _read(path: Path) -> Command | None:
     if name not in COMMANDS or not isinstance(arguments, dict):
         return None
     return Command(str(content.get("id", path.stem)), name, arguments, path)
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return str(os.getuid())  # a container's user without an entry

@@ -71,10 +71,14 @@ def adopt(run: RunDirectory, *, python: str = sys.executable, grace: Grace | Non
     """Give a trainer whose supervisor was killed a new one; return the supervisor's pid.
 
     The new one carries out `stop` and `abort` and writes the final state if the trainer does not.
-    Raises `RunAliveError` if there is a supervisor, `LaunchError` if there is no live trainer.
+    Raises `RunAliveError` if there is a supervisor, `LaunchError` if no live trainer is seen here:
+    it may be on another machine.
     """
-    if not derive_state(run).is_alive:
-        raise LaunchError(f"{run.root} has no live trainer to supervise")
+    if is_supervised(run):
+        raise RunAliveError(run, _whose(run))
+    status = read_status(run)
+    if status is None or not status.is_visible_here or not derive_state(run).is_alive:
+        raise LaunchError(f"{run.root} has no live trainer on this machine to supervise")
     return _start_supervisor(run, ["--adopt"], python, None, grace)
 
 

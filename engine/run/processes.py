@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import getpass
 import os
 import signal
 from collections.abc import Iterator
@@ -91,6 +92,14 @@ def num_oom_kills() -> int:
         return 0  # no version-2 control group here: nothing to learn
     counts = dict(line.split() for line in report.splitlines())
     return int(counts.get("oom_kill", 0))
+
+
+def user_name() -> str:
+    """The user's name, or number in a container that has no entry for it."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())
 
 
 def _all_pids() -> Iterator[int]:

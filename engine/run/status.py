@@ -85,6 +85,11 @@ class Status:
         )
 
     @property
+    def is_visible_here(self) -> bool:
+        """Whether its pid can be looked up here: same machine, same boot, same container."""
+        return self.boot_id == boot_id() and self.pid_namespace == pid_namespace()
+
+    @property
     def is_final(self) -> bool:
         """Whether the run is over, by its own word."""
         return self.state in FINAL_STATES
@@ -179,10 +184,9 @@ def _conclude(status: Status, age: float, supervised: bool) -> tuple[StateName, 
     written: StateName = "paused" if status.phase == "paused" else status.state
     if supervised:
         return written, ""  # if the trainer is gone, its supervisor is about to say so
-    is_this_boot = status.boot_id == boot_id()
-    if not is_this_boot and status.hostname == socket.gethostname():
+    if status.boot_id != boot_id() and status.hostname == socket.gethostname():
         return "lost-at-reboot", f"{status.hostname} was rebooted while it ran"
-    if is_this_boot and status.pid_namespace == pid_namespace():
+    if status.is_visible_here:
         is_lost = not is_same_process(status.pid, status.start_time)
         why = f"process {status.pid} is gone and left no word"
         otherwise = "its supervisor is gone; the trainer goes on"

@@ -1,0 +1,84 @@
+"""What the subcommands' arguments have in common. Light: no textual, no pydantic."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from engine.run.paths import RunDirectory
+
+if TYPE_CHECKING:
+    Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
+
+
+class UsageError(ValueError):
+    """The command line asks for something that is not there; says what would be."""
+
+
+def add_config_options(parser: argparse.ArgumentParser) -> None:
+    """Add what every command that reads a config accepts: see `config_path`, `overrides`."""
+    parser.add_argument("--config_file", metavar="PATH", help="the config, if not given as CONFIG")
+    parser.add_argument(
+        "--data_backend_config", metavar="PATH", help="the data backends, whatever the config says"
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="replace a value of the config, as in --set learning_rate=5e-5; repeatable",
+    )
+
+
+def config_path(given: str | None, options: argparse.Namespace) -> Path | None:
+    """The config named by the positional argument or by --config_file, not by both."""
+    if given is not None and options.config_file is not None:
+        raise UsageError(f"two configs are given: {given} and --config_file {options.config_file}")
+    path = options.config_file if given is None else given
+    return None if path is None else Path(path)
+
+
+def overrides(options: argparse.Namespace) -> list[str]:
+    """The `key=value` overrides asked for, in the order in which they apply."""
+    for item in options.set:
+        if "=" not in item:
+            raise UsageError(f"--set {item}: expected KEY=VALUE, as in --set learning_rate=5e-5")
+    if options.data_backend_config is None:
+        return list(options.set)
+    return [f"data_backend_config={json.dumps(options.data_backend_config)}", *options.set]
+
+
+def existing_config(path: Path | None) -> Path:
+    """The config file at `path`; raises UsageError if there is none."""
+    if path is None:
+        raise UsageError("no config is given: name one, as in `cascade-tui launch config.toml`")
+    if path.is_dir():
+        candidates = [path / name for name in ("config.toml", "config.json")]
+        hint = next((f": did you mean {item}?" for item in candidates if item.is_file()), "")
+        raise UsageError(f"{path} is a folder, not a config{hint}")
+    if not path.is_file():
+        raise UsageError(f"there is no config {path}")
+    return path
+
+
+def existing_run(path: str | Path) -> RunDirectory:
+    """The run directory at `path`; raises UsageError if it is none."""
+    run = RunDirectory(Path(path))
+    if not run.root.is_dir():
+        raise UsageError(f"there is no run directory {path}")
+    if not run.exists():
+        raise UsageError(
+            f"{path} is not a run directory: it has neither a frozen config.toml nor events.jsonl "
+            "(a run lies in its config's output_dir)"
+        )
+    return run
+
+
+def is_interactive() -> bool:
+    """Whether there is a terminal here on which the app could be shown."""
+    is_terminal = sys.stdin.isatty() and sys.stdout.isatty()
+    return is_terminal and os.environ.get("TERM") != "dumb"

@@ -1,0 +1,152 @@
+"""The command tree. Imports nothing heavy: `--help` must answer at once, on any machine.
+
+The first positional argument is a subcommand if it is called like one, else the PATH of a config
+or a run directory; a path that is called like a subcommand is written ./status.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from cascade_tui import exit_codes
+from cascade_tui.arguments import (
+    UsageError,
+    add_config_options,
+    config_path,
+    existing_config,
+    existing_run,
+    is_interactive,
+    overrides,
+)
+
+# name: (module of cascade_tui.commands, what it does)
+COMMANDS: dict[str, tuple[str, str]] = {
+    "validate": ("validate", "check a config and tell all its problems at once"),
+    "demo": ("demo", "train a tiny model on photographs that are shipped, here and now"),
+    "launch": ("launch", "start a run that outlives this terminal; print its directory"),
+    "attach": ("attach", "watch a run that runs, or look at one that is over"),
+    "status": ("status", "say how a run does, or every run below a folder"),
+    "logs": ("logs", "print what the trainer wrote to its console"),
+    "checkpoint": ("control", "save a checkpoint now"),
+    "validate-now": ("control", "make the validation pictures now"),
+    "pause": ("control", "hold the run after the current step"),
+    "resume": ("control", "go on after a pause, or from the last checkpoint"),
+    "stop": ("control", "finish the step, save, and end the run"),
+    "abort": ("control", "end the run at once, without saving"),
+}
+_OPTIONS_WITH_VALUE = ("--set", "--config_file", "--data_backend_config")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code (see `exit_codes`), or exits on a wrong one."""
+    argv = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        return _run(argv)
+    except UsageError as error:
+        print(f"cascade-tui: {error}", file=sys.stderr)
+        return exit_codes.USAGE
+    except KeyboardInterrupt:
+        return exit_codes.INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read us has left. Python would complain once more while flushing at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return exit_codes.BROKEN_PIPE
+
+
+def _run(argv: list[str]) -> int:
+    position = _first_positional(argv)
+    if position is None or argv[position] not in COMMANDS:
+        return _open(main_parser().parse_args(argv))
+    name = argv[position]
+    module = importlib.import_module(f"cascade_tui.commands.{COMMANDS[name][0]}")
+    parser = argparse.ArgumentParser(prog="cascade-tui")
+    module.add_parser(parser.add_subparsers(dest="command"))
+    options = parser.parse_args([name, *argv[:position], *argv[position + 1 :]])
+    return int(module.run(options))
+
+
+def main_parser() -> argparse.ArgumentParser:
+    """The parser of a command line without a subcommand, whose help names the subcommands."""
+    width = max(map(len, COMMANDS))
+    table = "\n".join(f"  {name:<{width}}  {what}" for name, (_, what) in COMMANDS.items())
+    parser = argparse.ArgumentParser(
+        prog="cascade-tui",
+        usage="cascade-tui [options] [PATH]\n       cascade-tui COMMAND ...",
+        description="Fine-tune the Stable Cascade Stage C prior from a terminal.",
+        epilog=f"commands (each has its own --help):\n{table}\n\n"
+        "Without a terminal, or with TERM=dumb, it works as with --no-ui.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "path",
+        nargs="?",
+        metavar="PATH",
+        help="a config (JSON or TOML) to edit, check and launch, or a run directory to watch",
+    )
+    parser.add_argument(
+        "--no-ui", action="store_true", help="train and report in lines of text, without the app"
+    )
+    add_config_options(parser)
+    parser.add_argument("--version", action="version", version=f"cascade-tui {_version()}")
+    return parser
+
+
+def _open(options: argparse.Namespace) -> int:
+    """Open PATH in the app, or do without the app what it is for: train a config, watch a run."""
+    path = config_path(options.path, options)
+    is_headless = options.no_ui or not is_interactive()
+    if path is None and is_headless:
+        main_parser().print_help(sys.stderr)
+        return exit_codes.USAGE
+    if path is not None and not path.exists():
+        raise UsageError(f"there is no file, folder or command {path}{_nearest_command(path)}")
+    config, run_directory = None, None
+    if path is not None and path.is_dir():
+        run_directory = existing_run(path).root
+    elif path is not None:
+        config = existing_config(path)
+    if not is_headless:
+        from cascade_tui.app import run_app
+
+        return int(
+            run_app(config=config, run_directory=run_directory, overrides=overrides(options)) or 0
+        )
+    from cascade_tui import headless
+
+    if config is not None:
+        return headless.run_headless(config, overrides(options))
+    assert run_directory is not None
+    return headless.attach_headless(existing_run(run_directory))
+
+
+def _first_positional(argv: Sequence[str]) -> int | None:
+    position = 0
+    while position < len(argv):
+        if argv[position] == "--":
+            return None  # what follows is a path, whatever it is called
+        if not argv[position].startswith("-"):
+            return position
+        position += 2 if argv[position] in _OPTIONS_WITH_VALUE else 1
+    return None
+
+
+def _nearest_command(path: Path) -> str:
+    import difflib
+
+    nearest = difflib.get_close_matches(str(path), COMMANDS, n=1)
+    return f" (did you mean {nearest[0]}?)" if nearest else ""
+
+
+def _version() -> str:
+    from engine import __version__
+
+    return __version__
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,35 @@
+"""`cascade-tui attach RUN`: watch a run from any terminal."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from cascade_tui.arguments import existing_run, is_interactive
+
+if TYPE_CHECKING:
+    from cascade_tui.arguments import Subparsers
+
+
+def add_parser(subparsers: Subparsers) -> None:
+    """Add this command's parser."""
+    parser = subparsers.add_parser(
+        "attach",
+        help="watch a run",
+        description="Open the monitor on a run, whether it runs or is over. Leaving it leaves the "
+        "run alone. With --no-ui, follow its events as text and exit with its exit code.",
+    )
+    parser.add_argument("run_directory", metavar="RUN", help="a run directory")
+    parser.add_argument("--no-ui", action="store_true", help="follow as text, without the app")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Watch until the user leaves, or without the app until the run is over."""
+    directory = existing_run(args.run_directory)
+    if args.no_ui or not is_interactive():
+        from cascade_tui.headless import attach_headless
+
+        return attach_headless(directory)
+    from cascade_tui.app import run_app
+
+    return int(run_app(config=None, run_directory=directory.root, overrides=()) or 0)

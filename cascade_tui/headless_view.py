@@ -1,0 +1,270 @@
+"""A run's events as text: bars on a terminal, rate-limited lines anywhere else."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol, TextIO
+
+from engine.run.events import Event, as_float
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+_CACHE_NAMES = {"text": "text cache", "latent": "latent cache"}
+
+
+class View(Protocol):
+    """Shows events; `say` shows a line that is no event."""
+
+    def show(self, event: Event) -> None: ...
+    def say(self, line: str) -> None: ...
+    def close(self) -> None: ...
+
+
+class Pace:
+    """Optimizer steps a second over the last step events, hence the time that is left."""
+
+    def __init__(self, num_events: int = 50) -> None:
+        self._points: deque[tuple[float, int]] = deque(maxlen=num_events)
+        self.max_train_steps: int | None = None
+
+    def note(self, event: Event) -> None:
+        """Take in a `start`, `step`, `rewind` or `phase` event; others change nothing."""
+        if event.get("kind") == "start":
+            self.max_train_steps = event.get("max_train_steps") or None
+        if event.get("kind") in ("start", "rewind", "phase"):
+            self._points.clear()  # what was measured before an interruption says nothing
+        elif event.get("kind") == "step":
+            self._points.append((float(event["t"]), int(event["step"])))
+
+    @property
+    def steps_per_second(self) -> float | None:
+        """None until two step events are known."""
+        if len(self._points) < 2:
+            return None
+        (start, first), (end, last) = self._points[0], self._points[-1]
+        return (last - first) / (end - start) if end > start and last > first else None
+
+    @property
+    def seconds_left(self) -> float | None:
+        """None while the pace or the number of steps is unknown."""
+        rate = self.steps_per_second
+        if rate is None or self.max_train_steps is None:
+            return None
+        return max(0, self.max_train_steps - self._points[-1][1]) / rate
+
+
+class PlainView:
+    """One line an event that matters; steps and cache progress at most every `interval_seconds`."""
+
+    def __init__(
+        self,
+        stream: TextIO,
+        *,
+        interval_seconds: float = 10.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._stream = stream
+        self._interval_seconds = interval_seconds
+        self._clock = clock
+        self._shown_at: dict[str, float] = {}
+        self._pace = Pace()
+
+    def show(self, event: Event) -> None:
+        """Print the event's line, unless one of its kind was printed a moment ago."""
+        self._pace.note(event)
+        kind = event.get("kind")
+        if kind == "step":
+            if self._is_due("step") or event.get("step") == self._pace.max_train_steps:
+                self._print(event, describe_step(event, self._pace))
+        elif kind == "cache":
+            is_complete = event.get("done") == event.get("total")
+            if self._is_due(f"cache {event.get('which')}") or is_complete:
+                self._print(event, describe_cache(event))
+        elif (line := describe(event)) is not None:
+            self._print(event, line)
+
+    def say(self, line: str) -> None:
+        """Print a line at once."""
+        print(line, file=self._stream, flush=True)
+
+    def close(self) -> None:
+        """Nothing to tidy up."""
+
+    def _is_due(self, what: str) -> bool:
+        now = self._clock()
+        if now - self._shown_at.get(what, float("-inf")) < self._interval_seconds:
+            return False
+        self._shown_at[what] = now
+        return True
+
+    def _print(self, event: Event, line: str) -> None:
+        moment = time.strftime("%H:%M:%S", time.localtime(as_float(event.get("t")) or 0))
+        self.say(f"{moment} {line}")
+
+
+class BarView:
+    """A bar for each cache and one for training, with the other events scrolling above them."""
+
+    def __init__(self, stream: TextIO) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn
+
+        self._pace = Pace()
+        self._tasks: dict[str, TaskID] = {}
+        self._progress: Progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=None),
+            TextColumn("{task.percentage:>3.0f} %"),
+            TextColumn("{task.fields[numbers]}", markup=False),
+            console=Console(file=stream, highlight=False),
+            refresh_per_second=4,
+            expand=True,
+        )
+        self._progress.start()
+
+    def show(self, event: Event) -> None:
+        """Move a bar, or print a line above the bars."""
+        self._pace.note(event)
+        kind = event.get("kind")
+        if kind == "step":
+            total = self._pace.max_train_steps
+            self._move("training", event["step"], total, describe_step(event, self._pace))
+        elif kind == "cache":
+            name = _CACHE_NAMES.get(str(event.get("which")), str(event.get("which")))
+            self._move(name, event["done"], event["total"], describe_cache(event))
+        elif (line := describe(event)) is not None:
+            self.say(line)
+
+    def say(self, line: str) -> None:
+        """Print a line above the bars."""
+        self._progress.console.print(line, markup=False, soft_wrap=True)
+
+    def close(self) -> None:
+        """Leave the bars as they are and give the terminal back."""
+        self._progress.stop()
+
+    def _move(self, name: str, done: int, total: int | None, numbers: str) -> None:
+        if name not in self._tasks:
+            self._tasks[name] = self._progress.add_task(name, total=total, numbers="")
+        self._progress.update(self._tasks[name], completed=done, total=total, numbers=numbers)
+
+
+def make_view(stream: TextIO) -> View:
+    """Bars if the stream is a terminal that can move its cursor, else lines."""
+    from os import environ
+
+    if stream.isatty() and environ.get("TERM", "dumb") != "dumb":
+        return BarView(stream)
+    return PlainView(stream)
+
+
+def describe_step(event: Event, pace: Pace) -> str:
+    """`step 120/500 loss 0.0312 lr 1.0e-04 3.1 images/s 12 min left`."""
+    total = pace.max_train_steps
+    words = [f"step {event['step']}" + (f"/{total}" if total else "")]
+    if (loss := as_float(event.get("loss"))) is not None:
+        words.append(f"loss {loss:.4g}")
+    if (rate := as_float(event.get("lr"))) is not None:
+        words.append(f"lr {rate:.1e}")
+    if (speed := as_float(event.get("images_per_second"))) is not None:
+        words.append(f"{speed:.3g} images/s")
+    if (left := pace.seconds_left) is not None:
+        words.append(f"{format_duration(left)} left")
+    return " ".join(words)
+
+
+def describe_cache(event: Event) -> str:
+    """`text cache 120/500 2140/s 0 s left`."""
+    name = _CACHE_NAMES.get(str(event.get("which")), f"{event.get('which')} cache")
+    words = [f"{name} {event.get('done')}/{event.get('total')}"]
+    if rate := as_float(event.get("per_second")):
+        words.append(f"{rate:.3g}/s")
+    left = as_float(event.get("eta_seconds"))
+    if left is not None and event.get("done") != event.get("total"):
+        words.append(f"{format_duration(left)} left")
+    return " ".join(words)
+
+
+def describe(event: Event) -> str | None:
+    """One line for an event that is neither step nor cache progress; None for one not worth it."""
+    writer = _LINES.get(str(event.get("kind")))
+    return None if writer is None else writer(event)
+
+
+def format_duration(seconds: float) -> str:
+    """`9 s`, `12 min`, `1 h 34 min`, `2 d 3 h`."""
+    if not math.isfinite(seconds):
+        return "?"
+    minutes, hours, days = (int(seconds // unit) for unit in (60, 3600, 86400))
+    if days:
+        return f"{days} d {hours % 24} h"
+    if hours:
+        return f"{hours} h {minutes % 60} min"
+    return f"{minutes} min" if minutes else f"{seconds:.0f} s"
+
+
+def format_bytes(size: float) -> str:
+    """`512 B`, `1.9 MB`, `7.2 GB` (powers of 1000)."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if abs(size) < 1000:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} TB"
+
+
+def _start_line(event: Event) -> str:
+    resumed = event.get("resumed_from")
+    start = "starts" if resumed is None else f"resumes from the checkpoint of step {resumed}"
+    return (
+        f"{start}: {event.get('num_images', '?')} images, {event.get('max_train_steps', '?')} "
+        f"steps, on {event.get('device', '?')}"
+    )
+
+
+def _problem_line(event: Event) -> str:
+    key = f"{event['key']}: " if event.get("key") else ""
+    fix = f" ({event['fix']})" if event.get("fix") else ""
+    return f"{event.get('severity', 'problem')}: {key}{event.get('message', '')}{fix}"
+
+
+def _command_line(event: Event) -> str | None:
+    if event.get("state") == "received":
+        return f"received the command `{event.get('command')}`"
+    if event.get("state") == "done":
+        return None  # what it did has an event of its own
+    message = f": {event['message']}" if event.get("message") else ""
+    return f"the command `{event.get('command')}` was {event.get('state')}{message}"
+
+
+def _validation_line(event: Event) -> str | None:
+    loss = as_float(event.get("loss"))
+    return None if loss is None else f"validation loss {loss:.4g} at step {event.get('step')}"
+
+
+def _exit_line(event: Event) -> str:
+    reason = f": {event['reason']}" if event.get("reason") else ""
+    return (
+        f"{event.get('state')} at step {event.get('step')}, exit code {event.get('code')}{reason}"
+    )
+
+
+_LINES: dict[str, Callable[[Event], str | None]] = {
+    "start": _start_line,
+    "phase": lambda event: str(event.get("phase", "")).replace("_", " "),
+    "image": lambda event: f"image {event.get('path')}",
+    "validation": _validation_line,
+    "checkpoint": lambda event: (
+        f"checkpoint {event.get('path')} ({format_bytes(as_float(event.get('bytes')) or 0)})"
+    ),
+    "export": lambda event: f"exported {event.get('path')} ({event.get('format')})",
+    "command": _command_line,
+    "problem": _problem_line,
+    "quarantine": lambda event: f"left out {event.get('path')}: {event.get('reason')}",
+    "rewind": lambda event: f"goes back to step {event.get('step')}",
+    "signal": lambda event: f"sent {event.get('name')} to {event.get('target')}",
+    "exit": _exit_line,
+}
