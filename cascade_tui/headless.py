@@ -9,7 +9,7 @@ from __future__ import annotations
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -60,10 +60,15 @@ def run_headless(config_path: Path, overrides: Sequence[str]) -> int:
     if project is None:
         return exit_codes.USAGE
     run = run_directory_of(project)
+    return launch_and_follow(run, lambda: prepare_and_launch(project, note=_tell))
+
+
+def launch_and_follow(run: RunDirectory, launch: Callable[[], object]) -> int:
+    """Start a run by `launch` and follow it to its end; returns the exit code as `run_headless`."""
     seen_bytes = run.events.stat().st_size if run.events.is_file() else 0
     with StopSignals() as signals:
         try:
-            prepare_and_launch(project, note=_tell)
+            launch()
         except RunAliveError as error:
             _tell(f"{error}\nto watch it: cascade-tui attach {run.root}")
             return exit_codes.COULD_NOT_LAUNCH

@@ -15,10 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.run.files import atomic_write_json
-from engine.run.launch import LaunchError, RunAliveError, is_alive, launch
+from engine.run.launch import LaunchError, RunAliveError, is_alive, launch, live_pid
 from engine.run.paths import RunDirectory
 from engine.run.processes import user_name
-from engine.run.status import read_status
 
 if TYPE_CHECKING:
     from engine.config.fields import TrainingConfig
@@ -123,8 +122,7 @@ def continue_run(run: RunDirectory) -> None:
 def refuse_if_alive(run: RunDirectory) -> None:
     """Raise `RunAliveError` if the run is alive, before anything of it is touched."""
     if is_alive(run):
-        status = read_status(run)
-        raise RunAliveError(run, status.pid if status else None)
+        raise RunAliveError(run, live_pid(run))
 
 
 def accelerate_arguments(config: TrainingConfig, *, num_gpus: int | None = None) -> list[str]:

@@ -62,10 +62,11 @@ class StopLadder:
         """The signal to send at `now`, if one is due. SIGKILL is repeated until nobody is left."""
         if not self.has_begun:
             return None
-        if not (is_saving and self._position < 2):
-            self._waited += now - self._looked_at
+        waits_for_save = is_saving and self._position < 2
+        self._waited += 0.0 if waits_for_save else now - self._looked_at
         self._looked_at = now
-        if self._due is None and self._waited >= self._rungs[self._position][1]:
+        seconds = self._rungs[self._position][1]
+        if self._due is None and self._waited >= seconds and not waits_for_save:
             self._enter(min(self._position + 1, len(self._rungs) - 1), now)
         due, self._due = self._due, None
         self.last_signal = due or self.last_signal

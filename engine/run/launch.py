@@ -11,7 +11,7 @@ from dataclasses import fields
 
 from engine.run.ladder import Grace
 from engine.run.paths import RunDirectory
-from engine.run.status import derive_state, is_supervised, read_status
+from engine.run.status import derive_state, is_supervised, read_status, supervisor_pid
 
 
 class LaunchError(ValueError):
@@ -61,7 +61,7 @@ def launch(
     if the run is alive, `LaunchError` if the supervisor cannot start.
     """
     if is_alive(run):
-        raise RunAliveError(run, _whose(run))
+        raise RunAliveError(run, live_pid(run))
     run.root.mkdir(parents=True, exist_ok=True)
     argv = command or trainer_command(run, python=python, accelerate_arguments=accelerate_arguments)
     return _start_supervisor(run, ["--", *argv], python, environment, grace)
@@ -75,7 +75,7 @@ def adopt(run: RunDirectory, *, python: str = sys.executable, grace: Grace | Non
     it may be on another machine.
     """
     if is_supervised(run):
-        raise RunAliveError(run, _whose(run))
+        raise RunAliveError(run, live_pid(run))
     status = read_status(run)
     if status is None or not status.is_visible_here or not derive_state(run).is_alive:
         raise LaunchError(f"{run.root} has no live trainer on this machine to supervise")
@@ -120,15 +120,15 @@ def _supervisor_pid(run: RunDirectory, answer: bytes) -> int:
         raise LaunchError(f"the supervisor did not start; {run.console_log} says why")
     content = json.loads(answer)
     if content.get("is_alive"):
-        raise RunAliveError(run, _whose(run))
+        raise RunAliveError(run, live_pid(run))
     if "error" in content:
         raise LaunchError(content["error"])
     return int(content["pid"])
 
 
-def _whose(run: RunDirectory) -> int | None:
+def live_pid(run: RunDirectory) -> int | None:
     """The pid to name for a run that is alive: its supervisor's, else its trainer's."""
+    if is_supervised(run):
+        return supervisor_pid(run)
     status = read_status(run)
-    if status is None:
-        return None
-    return status.supervisor_pid if is_supervised(run) else status.pid
+    return None if status is None else status.pid

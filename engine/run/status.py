@@ -31,6 +31,7 @@ __all__ = [
     "is_supervised",
     "process_start_time",
     "read_status",
+    "supervisor_pid",
     "write_status",
 ]
 
@@ -150,6 +151,16 @@ def is_supervised(run: RunDirectory) -> bool:
     finally:
         os.close(descriptor)  # releases a lock that we did get
     return False
+
+
+def supervisor_pid(run: RunDirectory) -> int | None:
+    """The pid of the supervisor that holds the lock, a number of its own machine; None for none."""
+    if not is_supervised(run):
+        return None
+    try:
+        return int(run.lock.read_text())
+    except ValueError:
+        return None  # it holds the lock and is about to write its pid
 
 
 def derive_state(run: RunDirectory, *, now: float | None = None) -> RunState:

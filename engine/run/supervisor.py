@@ -128,8 +128,8 @@ class Supervisor:
         for event in self._reader.poll():
             if event.get("kind") == "exit":
                 self._has_exit_event = True
-            elif event.get("command") == "stop" and event.get("state") == "received":
-                self._ladder.ask(time.monotonic())  # taken before we saw it lie there
+            elif event.get("kind") == "command" and event.get("state") == "received":
+                self._heed(str(event.get("command")))  # it may be taken before we see it lie there
 
     def _is_over(self) -> bool:
         if self._child is not None and self._child_code is None:
@@ -157,11 +157,15 @@ class Supervisor:
     def _obey(self) -> None:
         """See what is asked: `stop` is the trainer's to take, `abort` is ours."""
         for command in pending(self._run):
-            if command.command == "stop":
-                self._ladder.ask(time.monotonic())
-            elif command.command == "abort" and consume(command):
-                self._ladder.abort(time.monotonic())
+            self._heed(command.command)
+            if command.command == "abort" and consume(command):
                 self._note("command", id=command.id, command="abort", state="received")
+
+    def _heed(self, command: str) -> None:
+        if command == "stop":
+            self._ladder.ask(time.monotonic())
+        elif command == "abort":
+            self._ladder.abort(time.monotonic())
 
     def _climb(self) -> None:
         status = read_status(self._run)
@@ -291,13 +295,16 @@ def _shell_code(code: int) -> int:
 def hold_lock(run: RunDirectory) -> int | None:
     """Lock the run for as long as this process lives; None if another supervisor holds it.
 
-    Tries for a moment, since a reader that looks at the lock shares it for an instant.
+    The lock file then holds our pid. Tries for a moment, since a reader that looks at the lock
+    shares it for an instant.
     """
     descriptor = os.open(run.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     deadline = time.monotonic() + _LOCK_PATIENCE_SECONDS
     while True:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.ftruncate(descriptor, 0)
+            os.write(descriptor, f"{os.getpid()}\n".encode())
             return descriptor
         except BlockingIOError:
             if time.monotonic() >= deadline:
@@ -316,10 +323,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_BLOCK, _WATCHED_SIGNALS)
     run = RunDirectory(Path(options.run).absolute())
-    if hold_lock(run) is None:
-        return _answer(options.ready_fd, error=f"{run.root} has a supervisor", is_alive=True)
     grace = Grace(**{item.name: getattr(options, item.name) for item in fields(Grace)})
     try:
+        if hold_lock(run) is None:
+            return _answer(options.ready_fd, error=f"{run.root} has a supervisor", is_alive=True)
         become_subreaper()
         supervisor = Supervisor(run, grace)
         supervisor.adopt() if options.adopt else supervisor.start(argv)
