@@ -73,6 +73,7 @@ def become_subreaper() -> None:
 
 def send_signal(pid: int, number: signal.Signals) -> bool:
     """Signal one process; False if it is gone already."""
+    assert pid > 1, pid  # 0 and below mean groups, 1 is init
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, number)
         return True

@@ -1,0 +1,70 @@
+"""A real run for any test: a supervisor and a stand-in trainer, gone when the test is."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from engine.run.events import EventReader
+from engine.run.ladder import Grace
+from engine.run.launch import launch
+from engine.run.paths import RunDirectory
+from engine.run.processes import descendants, is_same_process, send_signal
+from engine.run.status import RunState, derive_state, read_status, supervisor_pid
+
+STAND_IN = Path(__file__).parent / "engine" / "run" / "stand_in.py"
+
+
+class RealRun:
+    """One run directory with a stand-in trainer."""
+
+    def __init__(self, root: Path) -> None:
+        self.directory = RunDirectory(root)
+        self.supervisor = 0
+
+    def command(self, *options: str) -> list[str]:
+        return [sys.executable, str(STAND_IN), str(self.directory.root), *options]
+
+    def launch(self, *options: str, grace: Grace | None = None) -> int:
+        self.supervisor = launch(self.directory, command=self.command(*options), grace=grace)
+        return self.supervisor
+
+    def state(self) -> RunState:
+        return derive_state(self.directory)
+
+    def events(self, kind: str | None = None) -> list[dict[str, object]]:
+        reader = EventReader(self.directory.events)
+        return [event for event in reader.poll(10) if kind in (None, event["kind"])]
+
+    def wait(self, condition: Callable[[RunState], object]) -> RunState:
+        """Poll until the condition holds; pytest's own timeout ends what never comes."""
+        while not condition(state := self.state()):
+            time.sleep(0.01)
+        return state
+
+    def wait_running(self) -> RunState:
+        return self.wait(lambda state: state.name == "running" and state.step >= 1)
+
+    def wait_over(self) -> RunState:
+        return self.wait(lambda state: not state.is_alive and not state.supervised)
+
+    def kill_all(self) -> None:
+        status = read_status(self.directory)
+        roots = [supervisor_pid(self.directory)]
+        if status is not None and is_same_process(status.pid, status.start_time):
+            roots.append(status.pid)
+        for root in filter(None, roots):
+            for pid in (root, *descendants(root)):
+                send_signal(pid, signal.SIGKILL)
+
+
+@pytest.fixture
+def real_run(tmp_path: Path) -> Iterator[RealRun]:
+    real = RealRun(tmp_path / "run")
+    yield real
+    real.kill_all()
