@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.run.paths import RunDirectory
-
 if TYPE_CHECKING:
+    from engine.run.paths import RunDirectory
+
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
 
 
@@ -49,6 +48,8 @@ def overrides(options: argparse.Namespace) -> list[str]:
             raise UsageError(f"--set {item}: expected KEY=VALUE, as in --set learning_rate=5e-5")
     if options.data_backend_config is None:
         return list(options.set)
+    import json
+
     return [f"data_backend_config={json.dumps(options.data_backend_config)}", *options.set]
 
 
@@ -67,6 +68,8 @@ def existing_config(path: Path | None) -> Path:
 
 def existing_run(path: str | Path) -> RunDirectory:
     """The run directory at `path`; raises UsageError if it is none."""
+    from engine.run.paths import RunDirectory
+
     run = RunDirectory(Path(path))
     if not run.root.is_dir():
         raise UsageError(f"there is no run directory {path}")

@@ -6,7 +6,6 @@ import importlib.metadata
 import json
 import os
 import platform
-import socket
 import sys
 import time
 import tomllib
@@ -204,7 +203,7 @@ def _write_meta(run: RunDirectory) -> None:
         "launched": moment,
         "argv": sys.argv,
         "working_directory": os.getcwd(),
-        "hostname": socket.gethostname(),
+        "hostname": os.uname().nodename,
         "user": user_name(),
         "python": platform.python_version(),
         "platform": platform.platform(),

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
-import socket
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -40,14 +38,14 @@ def send(run: RunDirectory, command: CommandName, **arguments: Any) -> str:
     """
     assert command in COMMANDS, command
     run.control.mkdir(parents=True, exist_ok=True)
-    identity = f"{time.time_ns():020d}-{command}-{secrets.token_hex(4)}"
+    identity = f"{time.time_ns():020d}-{command}-{os.urandom(4).hex()}"
     content = {
         "v": 1,
         "id": identity,
         "command": command,
         "arguments": arguments,
         "t": time.time(),
-        "sender": f"{user_name()}@{socket.gethostname()}:{os.getpid()}",
+        "sender": f"{user_name()}@{os.uname().nodename}:{os.getpid()}",
     }
     atomic_write_json(run.control / f"{identity}.json", content)
     return identity

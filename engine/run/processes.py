@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
-import getpass
 import os
 import signal
 from collections.abc import Iterator
@@ -66,6 +64,8 @@ def descendants(pid: int) -> list[int]:
 
 def become_subreaper() -> None:
     """Orphans below this process become its children: it can wait for them and stop them."""
+    import ctypes
+
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER) failed")
@@ -97,6 +97,8 @@ def num_oom_kills() -> int:
 
 def user_name() -> str:
     """The user's name, or number in a container that has no entry for it."""
+    import getpass
+
     try:
         return getpass.getuser()
     except (KeyError, OSError):

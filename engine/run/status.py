@@ -11,7 +11,6 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import socket
 import time
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, get_args
@@ -69,7 +68,7 @@ class Status:
     exit_code: int | None = None
     message: str = ""
     supervisor_pid: int | None = None
-    hostname: str = field(default_factory=socket.gethostname)
+    hostname: str = field(default_factory=lambda: os.uname().nodename)
     pid_namespace: str = field(default_factory=pid_namespace)
 
     @classmethod
@@ -195,7 +194,7 @@ def _conclude(status: Status, age: float, supervised: bool) -> tuple[StateName, 
     written: StateName = "paused" if status.phase == "paused" else status.state
     if supervised:
         return written, ""  # if the trainer is gone, its supervisor is about to say so
-    if status.boot_id != boot_id() and status.hostname == socket.gethostname():
+    if status.boot_id != boot_id() and status.hostname == os.uname().nodename:
         return "lost-at-reboot", f"{status.hostname} was rebooted while it ran"
     if status.is_visible_here:
         is_lost = not is_same_process(status.pid, status.start_time)
