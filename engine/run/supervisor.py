@@ -13,6 +13,7 @@ import contextlib
 import fcntl
 import json
 import os
+import re
 import shlex
 import signal
 import sys
@@ -23,6 +24,7 @@ from pathlib import Path
 
 from engine.run.control import consume, pending, send
 from engine.run.events import EventReader, EventWriter, tail_events
+from engine.run.files import read_tail
 from engine.run.ladder import Grace, StopLadder
 from engine.run.paths import RunDirectory
 from engine.run.processes import (
@@ -36,6 +38,9 @@ from engine.run.spawn import open_gate, spawn_held
 from engine.run.status import Status, WrittenState, read_status, write_status
 
 _POLL_SECONDS = 0.25
+_CONSOLE_HEADING = "=== "
+_CONSOLE_TAIL_BYTES = 1 << 14
+_ERROR_LINE = re.compile(r"[\w.]*(Error|Exception)\b")
 _LOCK_PATIENCE_SECONDS = 2.0
 _EXIT_COULD_NOT_LAUNCH = 3
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -66,7 +71,7 @@ class Supervisor:
             self._run.console_log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666
         )
         moment = time.strftime("%Y-%m-%d %H:%M:%S %z")
-        os.write(console, f"=== {moment} {shlex.join(argv)}\n".encode())
+        os.write(console, f"{_CONSOLE_HEADING}{moment} {shlex.join(argv)}\n".encode())
         self._child, gate = spawn_held(argv, console)
         os.close(console)
         previous = read_status(self._run)
@@ -250,6 +255,8 @@ class Supervisor:
             return "the trainer is gone and left no word"
         if code < 0:
             return f"killed by {signal.Signals(-code).name}"
+        if (error := _last_error(self._run)) is not None:
+            return error
         return f"ended with exit code {code} and left no word; console.log has its last output"
 
     def _clear_up(self, patience_seconds: float) -> None:
@@ -285,6 +292,13 @@ class Supervisor:
             self._events.emit(kind, **values)
         except OSError as error:
             print(f"supervisor: {error}: {kind} {values}", file=sys.stderr)
+
+
+def _last_error(run: RunDirectory) -> str | None:
+    """The error that ended this launch's traceback, if that is the console's last line."""
+    text = read_tail(run.console_log, _CONSOLE_TAIL_BYTES).decode(errors="replace")
+    lines = text.rpartition(f"\n{_CONSOLE_HEADING}")[2].strip().splitlines()
+    return lines[-1] if lines and _ERROR_LINE.match(lines[-1]) else None
 
 
 def _shell_code(code: int) -> int:

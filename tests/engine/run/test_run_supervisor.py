@@ -52,10 +52,19 @@ def test_a_trainer_that_crashes_without_a_word_is_failed_with_its_code_and_a_rea
     real_run.launch("--steps", "1", "--crash")
     state = real_run.wait_over()
     assert (state.name, state.exit_code) == ("failed", 1)
-    assert "left no word" in state.message
+    assert state.message == "RuntimeError: the stand-in crashed"
     [event] = real_run.events("exit")
     assert (event["state"], event["code"], event["step"]) == ("failed", 1, 1)
-    assert "RuntimeError: the stand-in crashed" in real_run.directory.console_log.read_text()
+    assert "Traceback" in real_run.directory.console_log.read_text()
+
+
+def test_the_reason_for_a_failure_is_of_this_launch_not_of_one_before(real_run, kill):
+    real_run.launch("--steps", "1", "--crash")
+    real_run.wait_over()
+    real_run.launch("--steps", "1", "--silent", "--exit-code", "5")
+    state = real_run.wait_over()
+    assert state.exit_code == 5
+    assert "left no word" in state.message
 
 
 def test_a_trainer_that_ends_well_without_a_word_is_finished(real_run):
