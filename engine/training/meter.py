@@ -1,4 +1,4 @@
-"""Loss, gradient norm and speed of the steps since the last report, read from the device at once."""
+"""Loss, gradient norm and speed of the steps since the last report, read in one go."""
 
 from __future__ import annotations
 

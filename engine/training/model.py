@@ -138,7 +138,7 @@ def build_model(config: TrainingConfig, weights: WeightFiles, device: torch.devi
         if config.base_model_precision != "no_change":
             quantize_base(prior, config.base_model_precision)
         # The original trains LoRA with the network's dropout off, and a full fine-tune with it on.
-        prior.dropout = 0.0
+        prior.set_dropout(0.0)
         generator = torch.Generator().manual_seed(config.seed)
         attach_lora(prior, lora, generator=generator)
         if config.init_lora:
@@ -153,7 +153,7 @@ def _load_initial_adapter(prior: StableCascadePrior, lora: LoraSettings, path: P
     from engine.adapters.export import load_adapter
     from engine.adapters.lora import load_adapter_state
 
-    loaded = load_adapter(path)
+    loaded = load_adapter(path, prior)
     if loaded.scale != lora.scale:
         raise ModelError(
             f"init_lora: {path} has alpha/rank {loaded.scale:g}, the config {lora.scale:g}: "
