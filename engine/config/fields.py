@@ -1,0 +1,445 @@
+"""Every option of a training config, declared once.
+
+The names are those of the published quickstart. A declaration gives the type, the range, the
+group and one sentence of help with the unit; readers, form, JSON Schema and reference follow it.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from engine.config.options import Option, option, options_of
+from engine.config.resolution import Resolution
+
+GROUPS = (
+    "model",
+    "data",
+    "adapter",
+    "training",
+    "optimizer",
+    "precision",
+    "checkpoints",
+    "validation",
+    "tracking",
+    "distribution",
+    "experimental",
+)
+
+_PRECISIONS = {
+    name: f"base_model_precision {name} is not supported yet; int8-torchao and no_change are"
+    for name in ("bf16", "int4-torchao", "fp8-torchao", "nf4-bnb")
+}
+_OPTIMIZERS = {
+    name: f"optimizer {name} is not supported yet; adamw_bf16 and torch-adamw are"
+    for name in (
+        "adamw-8bit",
+        "lion",
+        "adafactor",
+        "prodigy",
+        "schedule-free-adamw",
+        "muon",
+    )
+}
+_SCHEDULERS = {
+    name: f"lr_scheduler {name} is not supported yet; constant, constant_with_warmup, linear and "
+    "cosine are"
+    for name in ("cosine_with_restarts", "polynomial", "sine")
+}
+
+
+class TrainingConfig(BaseModel):
+    """One run's options, complete: what is not in the file has its default."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    # -- model ---------------------------------------------------------------------------------
+    model_family: Literal["stable_cascade"] = option(
+        "stable_cascade", group="model", help="The model family; this trainer knows one."
+    )
+    model_flavour: Literal["stage-c", "stage-c-lite", "stage-c-tiny"] = option(
+        "stage-c",
+        group="model",
+        help="stage-c has 3.6B parameters, stage-c-lite 1B (for cards of about 18 GB or less), "
+        "stage-c-tiny is this project's own small model for the demo and tests.",
+    )
+    model_type: Literal["lora", "full"] = option(
+        "lora",
+        group="model",
+        help="lora trains an adapter; full trains every weight and wants 48 GB or more.",
+    )
+    pretrained_model_name_or_path: str = option(
+        "stabilityai/stable-cascade-prior",
+        group="model",
+        help="Hub repository or folder with the prior, its text encoder and tokenizer.",
+    )
+    pretrained_vae_model_name_or_path: str = option(
+        "stabilityai/stable-cascade",
+        group="model",
+        help="Hub repository or folder with effnet_encoder.safetensors and previewer.safetensors.",
+    )
+    revision: str | None = option(
+        None,
+        group="model",
+        help="Revision of the hub repositories in the local hub cache; empty is main.",
+    )
+    variant: Literal["bf16"] | None = option(
+        None,
+        group="model",
+        help="Weight variant to read from the prior's repository: bf16 files take half the disk.",
+    )
+    # -- data ----------------------------------------------------------------------------------
+    data_backend_config: str | None = option(
+        None,
+        group="data",
+        kind="path",
+        help="JSON file with the list of data backends; a TOML config may hold them itself as "
+        "[[data_backend]].",
+    )
+    caption_dropout_probability: float = option(
+        0.05,
+        group="data",
+        ge=0,
+        le=1,
+        help="Share of samples trained with the empty caption, which guidance needs (0 to 1).",
+    )
+    cache_dir: str | None = option(
+        None,
+        group="data",
+        kind="path",
+        help="Folder of the latent cache, and of the text cache when no text_embeds backend is "
+        "configured; empty is <output_dir>/cache.",
+    )
+    vae_batch_size: int = option(
+        1, group="data", ge=1, unit="images", help="Images per forward of the image encoder."
+    )
+    text_encoder_batch_size: int = option(
+        16, group="data", ge=1, unit="captions", help="Captions per forward of the text encoder."
+    )
+    dataloader_prefetch: int = option(
+        2, group="data", ge=1, unit="steps", help="Steps that are read ahead of the training."
+    )
+    # -- adapter -------------------------------------------------------------------------------
+    lora_type: Literal["standard", "lycoris"] = option(
+        "standard",
+        group="adapter",
+        help="standard is LoRA through peft.",
+        unsupported={"lycoris": "lora_type lycoris is not supported yet; standard is"},
+    )
+    lora_rank: int = option(
+        16, group="adapter", ge=1, le=1024, help="Rank of the adapter; 8 to 32 is usual."
+    )
+    lora_alpha: float | None = option(
+        None,
+        group="adapter",
+        gt=0,
+        help="The adapter is scaled by alpha / rank; empty is equal to the rank.",
+    )
+    lora_target: Literal["attention", "attention+mlp", "all-linear"] = option(
+        "attention", group="adapter", help="Which linear layers of the prior get an adapter."
+    )
+    lora_dropout: float = option(
+        0.0, group="adapter", ge=0, lt=1, help="Dropout on the adapter's input (0 to 1)."
+    )
+    init_lora: str | None = option(
+        None,
+        group="adapter",
+        kind="path",
+        help="Adapter to start from: a PEFT folder or a ComfyUI file.",
+    )
+    use_dora: bool = option(
+        False,
+        group="adapter",
+        help="Weight-decomposed LoRA.",
+        unsupported="use_dora is not supported yet",
+    )
+    # -- training ------------------------------------------------------------------------------
+    output_dir: str = option(
+        "output/stable_cascade",
+        group="training",
+        kind="path",
+        help="The run's folder: checkpoints, pictures, log and everything else of it.",
+    )
+    max_train_steps: int | None = option(
+        None,
+        group="training",
+        ge=1,
+        unit="steps",
+        help="Optimizer steps of the whole run; wins over num_train_epochs.",
+    )
+    num_train_epochs: int | None = option(
+        None,
+        group="training",
+        ge=1,
+        unit="epochs",
+        help="Passes over the data, when max_train_steps is empty.",
+    )
+    train_batch_size: int = option(
+        4, group="training", ge=1, unit="images", help="Images per forward on each GPU."
+    )
+    gradient_accumulation_steps: int = option(
+        1,
+        group="training",
+        ge=1,
+        help="Forwards per optimizer step; the batch grows by this factor without more VRAM.",
+    )
+    gradient_checkpointing: bool = option(
+        False,
+        group="training",
+        help="Recompute activations in the backward pass: less VRAM, about a third slower.",
+    )
+    seed: int = option(
+        42, group="training", ge=0, lt=2**32, help="Seed of order, noise, crops and initial weights."
+    )
+    snr_weighting: Literal["p2", "adaptive", "constant"] = option(
+        "p2",
+        group="training",
+        help="How noise levels count in the loss: p2 is the published recipe for LoRA, adaptive "
+        "the one for full fine-tuning.",
+    )
+    use_ema: bool = option(
+        False,
+        group="training",
+        help="Keep a moving average of the trained weights; validation and export use it.",
+    )
+    ema_decay: float = option(
+        0.999, group="training", ge=0, lt=1, help="Decay of the moving average per update."
+    )
+    ema_update_interval: int = option(
+        1, group="training", ge=1, unit="steps", help="Steps between updates of the average."
+    )
+    # -- optimizer -----------------------------------------------------------------------------
+    optimizer: Literal[
+        "adamw_bf16",
+        "torch-adamw",
+        "adamw-8bit",
+        "lion",
+        "adafactor",
+        "prodigy",
+        "schedule-free-adamw",
+        "muon",
+    ] = option(
+        "adamw_bf16",
+        group="optimizer",
+        help="adamw_bf16 keeps its moments in bf16; torch-adamw keeps them in fp32.",
+        unsupported=_OPTIMIZERS,
+    )
+    learning_rate: float = option(
+        1e-4, group="optimizer", gt=0, le=1, help="Peak learning rate; 5e-5 to 2e-4 suits a LoRA."
+    )
+    lr_scheduler: Literal[
+        "constant",
+        "constant_with_warmup",
+        "linear",
+        "cosine",
+        "cosine_with_restarts",
+        "polynomial",
+        "sine",
+    ] = option(
+        "cosine",
+        group="optimizer",
+        help="Course of the learning rate over the run.",
+        unsupported=_SCHEDULERS,
+    )
+    lr_warmup_steps: int = option(
+        0, group="optimizer", ge=0, unit="steps", help="Steps of linear rise to the peak."
+    )
+    lr_end: float = option(
+        0.0, group="optimizer", ge=0, help="Learning rate at the end of linear and cosine."
+    )
+    adam_beta1: float = option(
+        0.9, group="optimizer", ge=0, lt=1, help="Decay of the first moment."
+    )
+    adam_beta2: float = option(
+        0.999, group="optimizer", ge=0, lt=1, help="Decay of the second moment."
+    )
+    adam_epsilon: float = option(1e-8, group="optimizer", gt=0, help="Added to the denominator.")
+    adam_weight_decay: float = option(
+        0.01, group="optimizer", ge=0, help="Decoupled weight decay."
+    )
+    max_grad_norm: float = option(
+        1.0, group="optimizer", gt=0, help="Gradients are scaled down to this norm."
+    )
+    # -- precision -----------------------------------------------------------------------------
+    mixed_precision: Literal["no", "bf16", "fp16"] = option(
+        "no",
+        group="precision",
+        help="Stage C requires no: fp32 weights and residual stream (matrix products in TF32).",
+    )
+    i_know_what_i_am_doing: bool = option(
+        False, group="precision", help="Turns the mixed_precision error into a warning."
+    )
+    base_model_precision: Literal[
+        "no_change", "int8-torchao", "bf16", "int4-torchao", "fp8-torchao", "nf4-bnb"
+    ] = option(
+        "no_change",
+        group="precision",
+        help="Precision of the frozen base under a LoRA: int8-torchao takes a quarter of the VRAM.",
+        unsupported=_PRECISIONS,
+    )
+    disable_tf32: bool = option(
+        False, group="precision", help="Compute matrix products in full fp32; several times slower."
+    )
+    compile: bool = option(
+        False,
+        group="precision",
+        help="Compile the network with torch.compile.",
+        unsupported="compile is not supported yet",
+    )
+    # -- checkpoints ---------------------------------------------------------------------------
+    checkpoint_step_interval: int = option(
+        500, group="checkpoints", ge=1, unit="steps", help="Steps between checkpoints."
+    )
+    checkpoints_total_limit: int | None = option(
+        None,
+        group="checkpoints",
+        ge=1,
+        help="Newest checkpoints to keep; empty keeps all.",
+    )
+    resume_from_checkpoint: str = option(
+        "latest",
+        group="checkpoints",
+        help="latest continues the run in output_dir if there is one; none starts anew; a step "
+        "number continues from that checkpoint.",
+    )
+    export_formats: tuple[Literal["peft", "comfyui"], ...] = option(
+        ("peft", "comfyui"),
+        group="checkpoints",
+        help="Formats of the LoRA written to export/ when the run ends.",
+        choices=("peft", "comfyui"),
+    )
+    # -- validation ----------------------------------------------------------------------------
+    validation_step_interval: int | None = option(
+        None,
+        group="validation",
+        ge=1,
+        unit="steps",
+        help="Steps between validations; empty is checkpoint_step_interval.",
+    )
+    validation_on_start: bool = option(
+        True, group="validation", help="Draw the prompts before the first step too, to compare."
+    )
+    validation_prompt: str | None = option(
+        None, group="validation", help="A prompt to draw at each validation."
+    )
+    validation_prompt_library: str | None = option(
+        None,
+        group="validation",
+        kind="path",
+        help="JSON file of name: prompt; a TOML config may hold [validation_prompts] itself.",
+    )
+    validation_negative_prompt: str = option(
+        "", group="validation", help="What guidance steers away from."
+    )
+    validation_resolution: Resolution = option(
+        Resolution(1024, 1024),
+        group="validation",
+        unit="px",
+        help="Size of validation pictures, both sides on the 128-px grid.",
+    )
+    validation_seed: int | None = option(
+        None,
+        group="validation",
+        ge=0,
+        lt=2**32,
+        help="Seed of the validation noise; empty is the run's seed.",
+    )
+    validation_guidance: float = option(
+        4.0, group="validation", ge=0, le=30, help="Guidance scale, where no other is given."
+    )
+    validation_num_inference_steps: int = option(
+        30, group="validation", ge=1, le=1000, unit="steps", help="Decoder steps (20 for a quick look)."
+    )
+    stable_cascade_use_decoder_for_validation: bool = option(
+        False,
+        group="validation",
+        help="Decode validation latents to full-size pictures with Stage B; off shows the "
+        "previewer's small pictures, which take milliseconds.",
+    )
+    stable_cascade_decoder_model_name_or_path: str = option(
+        "stabilityai/stable-cascade",
+        group="validation",
+        help="Hub repository or folder with the decoder (Stage B) and its vqgan.",
+    )
+    stable_cascade_decoder_subfolder: str = option(
+        "decoder",
+        group="validation",
+        help="decoder, decoder_lite, or another subfolder of a local decoder folder.",
+    )
+    stable_cascade_decoder_variant: Literal["bf16"] | None = option(
+        None, group="validation", help="Weight variant of the decoder's files."
+    )
+    stable_cascade_validation_prior_num_inference_steps: int = option(
+        20, group="validation", ge=1, le=1000, unit="steps", help="Prior steps (12 for a quick look)."
+    )
+    stable_cascade_validation_prior_guidance_scale: float | None = option(
+        None,
+        group="validation",
+        ge=0,
+        le=30,
+        help="Guidance scale of the prior, 3 to 4 is usual; empty is validation_guidance.",
+    )
+    stable_cascade_validation_decoder_guidance_scale: float = option(
+        0.0,
+        group="validation",
+        ge=0,
+        le=30,
+        help="Guidance scale of the decoder: 0 is photographic, more follows the prompt more.",
+    )
+    # -- tracking ------------------------------------------------------------------------------
+    report_to: tuple[Literal["none", "wandb", "tensorboard"], ...] = option(
+        ("none",),
+        group="tracking",
+        help="Trackers that get losses and pictures: none, wandb, tensorboard.",
+        choices=("none", "wandb", "tensorboard"),
+    )
+    log_step_interval: int = option(
+        1, group="tracking", ge=1, unit="steps", help="Write a step event for every n-th step."
+    )
+    hub_model_id: str | None = option(
+        None,
+        group="tracking",
+        help="Name on the hub; nothing is pushed unless push_to_hub is true.",
+    )
+    push_to_hub: bool = option(
+        False,
+        group="tracking",
+        help="Push the result to the hub.",
+        unsupported="push_to_hub is not supported yet: upload the files of export/ by hand",
+    )
+    # -- distribution --------------------------------------------------------------------------
+    num_processes: int | None = option(
+        None, group="distribution", ge=1, help="Processes (GPUs); empty is what accelerate says."
+    )
+    accelerate_config_file: str | None = option(
+        None,
+        group="distribution",
+        kind="path",
+        help="File of `accelerate config`; empty is accelerate's own default file, if any.",
+    )
+    # -- experimental --------------------------------------------------------------------------
+    scheduled_sampling_max_step_offset: int = option(
+        0,
+        group="experimental",
+        ge=0,
+        help="Scheduled sampling (rollout): largest offset.",
+        unsupported="scheduled sampling is not supported yet",
+    )
+    diff2flow_enabled: bool = option(
+        False,
+        group="experimental",
+        help="Train with the Diff2Flow objective.",
+        unsupported="diff2flow is not supported yet",
+    )
+
+
+OPTIONS: dict[str, Option] = options_of(TrainingConfig)
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema of a config file, for editors."""
+    schema = TrainingConfig.model_json_schema()
+    for value in schema["properties"].values():
+        value.pop("x-option", None)
+    return schema

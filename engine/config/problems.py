@@ -1,0 +1,47 @@
+"""What is wrong with a config, where, and the edit that would mend it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Severity = Literal["error", "warning", "hint"]
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """A concrete change to the config, which the form can apply: set ``key`` to ``value``."""
+
+    key: str
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One problem. ``key`` is an option's name, or ``data_backend[<id>].<key>`` for a backend's.
+
+    ``fix`` says in words what mends it; ``edit`` is the same as a change; ``where`` is
+    ``file:line`` or ``file:line:column`` when known.
+    """
+
+    key: str
+    severity: Severity
+    message: str
+    fix: str = ""
+    edit: Edit | None = None
+    where: str = ""
+
+
+def error(key: str, message: str, fix: str = "", edit: Edit | None = None) -> Problem:
+    """A problem that keeps a run from starting."""
+    return Problem(key, "error", message, fix, edit)
+
+
+def warning(key: str, message: str, fix: str = "", edit: Edit | None = None) -> Problem:
+    """A problem that a run survives, but that its owner should know of before."""
+    return Problem(key, "warning", message, fix, edit)
+
+
+def hint(key: str, message: str, fix: str = "", edit: Edit | None = None) -> Problem:
+    """Something that could be better."""
+    return Problem(key, "hint", message, fix, edit)
