@@ -5,135 +5,33 @@ original ``StageC`` (Stability-AI/StableCascade, modules/stage_c.py; Pernias et 
 arXiv:2306.00637). Inside, activations are token-major: x_BHWC, so that every linear layer and
 norm reads contiguous memory and only the depthwise convolution looks at them as images.
 
+Precision: weights in float32, computed as they are or under autocast to bfloat16 (weights kept in
+bfloat16 need that autocast); the residual stream, the norms and the output stay float32, because
+the stream grows through the last level until shorter formats lose what a layer adds to it. Whether
+float32 products may use TF32 is the trainer's business: nothing here changes global switches.
+
 Shapes: B batch; H, W the latent grid; C the width; S = 85 CLIP tokens (77 text, 4 pooled, 4 image).
 """
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from pathlib import Path
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from engine.models.prior_config import PriorConfig
+
 _NORM_EPS = 1e-6
-_GROUP = ("SDCascadeResBlock", "SDCascadeTimestepBlock", "SDCascadeAttnBlock")
-
-
-class PriorConfigError(ValueError):
-    """A ``config.json`` that is not a Stage C prior; the message names the field."""
-
-
-@dataclass(frozen=True, slots=True)
-class PriorConfig:
-    """What differs between Stage C networks; field names as in the published ``config.json``."""
-
-    conditioning_dim: int
-    block_out_channels: tuple[int, ...]
-    num_attention_heads: tuple[int, ...]
-    down_num_layers_per_block: tuple[int, ...]
-    up_num_layers_per_block: tuple[int, ...]
-    in_channels: int = 16
-    out_channels: int = 16
-    timestep_ratio_embedding_dim: int = 64
-    clip_seq: int = 4
-    clip_text_in_channels: int = 1280
-    clip_text_pooled_in_channels: int = 1280
-    clip_image_in_channels: int = 768
-    kernel_size: int = 3
-    dropout: tuple[float, ...] = (0.1, 0.1)
-    timestep_conditioning_type: tuple[str, ...] = ("sca", "crp")
-
-    @classmethod
-    def from_file(cls, path: Path) -> PriorConfig:
-        """Read a published ``config.json``.
-
-        Raises:
-            PriorConfigError: unreadable, or a network that is not Stage C (a decoder, say).
-        """
-        try:
-            values = json.loads(path.read_text())
-        except (OSError, ValueError) as error:
-            raise PriorConfigError(f"{path} cannot be read: {error}") from error
-        try:
-            return cls.from_dict(values)
-        except PriorConfigError as error:
-            raise PriorConfigError(f"{path}: {error}") from error
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> PriorConfig:
-        """Take the fields of a published config; refuse what Stage C does not have."""
-        _refuse_other_architectures(values)
-        known = {field.name for field in fields(cls)}
-        taken = {
-            key: tuple(value) if isinstance(value, list) else value
-            for key, value in values.items()
-            if key in known and value is not None
-        }
-        try:
-            config = cls(**taken)
-        except TypeError as error:
-            raise PriorConfigError(f"not a Stage C config: {error}") from error
-        if config.timestep_conditioning_type != ("sca", "crp"):
-            raise PriorConfigError(
-                f"timestep_conditioning_type is {list(config.timestep_conditioning_type)}; "
-                'Stage C has ["sca", "crp"]. Is this the decoder (Stage B)?'
-            )
-        return config
-
-    def to_dict(self) -> dict[str, Any]:
-        """The complete published ``config.json``, loadable by diffusers."""
-        levels = len(self.block_out_channels)
-        own = {
-            key: list(value) if isinstance(value, tuple) else value
-            for key, value in ((field.name, getattr(self, field.name)) for field in fields(self))
-        }
-        return {
-            "_class_name": "StableCascadeUNet",
-            **own,
-            "block_types_per_layer": [list(_GROUP)] * levels,
-            "down_blocks_repeat_mappers": [1] * levels,
-            "up_blocks_repeat_mappers": [1] * levels,
-            "effnet_in_channels": None,
-            "pixel_mapper_in_channels": None,
-            "patch_size": 1,
-            "self_attn": True,
-            "switch_level": [False] * (levels - 1),
-        }
-
-
-def _refuse_other_architectures(values: Mapping[str, Any]) -> None:
-    expected: dict[str, Any] = {
-        "patch_size": 1,
-        "effnet_in_channels": None,
-        "pixel_mapper_in_channels": None,
-        "self_attn": True,
-    }
-    for key, value in expected.items():
-        if values.get(key, value) != value:
-            raise PriorConfigError(f"{key} is {values[key]!r}; Stage C has {value!r}")
-    for key in ("down_blocks_repeat_mappers", "up_blocks_repeat_mappers"):
-        if any(repeat != 1 for repeat in values.get(key) or ()):
-            raise PriorConfigError(f"{key} is {values[key]}; Stage C repeats no block")
-    if any(values.get("switch_level") or ()):
-        raise PriorConfigError("switch_level is true; Stage C does not change its resolution")
-    for types in values.get("block_types_per_layer") or ():
-        if tuple(types) != _GROUP:
-            raise PriorConfigError(f"block_types_per_layer is {types}; Stage C has {list(_GROUP)}")
 
 
 class ChannelNorm(nn.Module):
-    """Layer norm over the last axis, without affine parameters; in float32 at least, also under autocast."""
+    """Layer norm over the last axis, without affine parameters; at least float32 anywhere."""
 
     def forward(self, x_BHWC: Tensor) -> Tensor:
-        x_BHWC = x_BHWC.to(torch.promote_types(x_BHWC.dtype, torch.float32))
-        return F.layer_norm(x_BHWC, x_BHWC.shape[-1:], eps=_NORM_EPS)
+        return F.layer_norm(x_BHWC.to(_wide(x_BHWC)), x_BHWC.shape[-1:], eps=_NORM_EPS)
 
 
 class GlobalResponseNorm(nn.Module):
@@ -145,11 +43,11 @@ class GlobalResponseNorm(nn.Module):
         self.beta = nn.Parameter(torch.zeros(1, 1, 1, dim))
 
     def forward(self, x_BHWC: Tensor) -> Tensor:
-        # float32: a sum of squares over the image overflows or drowns in shorter formats.
-        wide = torch.promote_types(x_BHWC.dtype, torch.float32)
-        norm = torch.linalg.vector_norm(x_BHWC, dim=(1, 2), keepdim=True, dtype=wide)
+        # A sum of squares over the image overflows or drowns in formats shorter than float32.
+        norm = torch.linalg.vector_norm(x_BHWC, dim=(1, 2), keepdim=True, dtype=_wide(x_BHWC))
         share = norm / (norm.mean(dim=-1, keepdim=True) + 1e-6)
-        return self.gamma * (x_BHWC * share) + self.beta + x_BHWC
+        # gamma * (x * share) + beta + x, in two passes over x instead of four
+        return x_BHWC * (1 + self.gamma * share) + self.beta
 
 
 class ResBlock(nn.Module):
@@ -334,9 +232,10 @@ class StableCascadePrior(nn.Module):
         Returns:
             The predicted noise [B, 16, H, W].
         """
-        dim = self.config.timestep_ratio_embedding_dim
-        r_embed = timestep_embedding(timestep_ratio, dim)
-        zero_embed = timestep_embedding(torch.zeros_like(timestep_ratio[:1]), dim)
+        dim, dtype = self.config.timestep_ratio_embedding_dim, self.embedding[1].weight.dtype
+        r_embed = timestep_embedding(timestep_ratio, dim).to(dtype)
+        # One row for the whole batch: what sca and crp add is a constant vector per layer.
+        zero_embed = timestep_embedding(torch.zeros_like(timestep_ratio[:1]), dim).to(dtype)
         clip_BSD = self.embed_clip(clip_text, clip_text_pooled, clip_img)
         x_BHWC = self.embedding_norm(as_tokens(self.embedding(sample)))
         skips: list[Tensor] = []
@@ -415,6 +314,10 @@ def timestep_embedding(ratio_B: Tensor, dim: int, max_positions: int = 10_000) -
     return torch.cat([phases.sin(), phases.cos()], dim=1)
 
 
+def _wide(x: Tensor) -> torch.dtype:
+    return torch.promote_types(x.dtype, torch.float32)
+
+
 def as_image(x_BHWC: Tensor) -> Tensor:
     """View token-major activations as [B, C, H, W] in channels-last memory; no copy."""
     return x_BHWC.permute(0, 3, 1, 2)
@@ -425,25 +328,33 @@ def as_tokens(x_BCHW: Tensor) -> Tensor:
     return x_BCHW.permute(0, 2, 3, 1).contiguous()
 
 
+@torch.no_grad()
 def init_weights(prior: StableCascadePrior, generator: torch.Generator) -> None:
-    """Initialise from scratch as the original does (StageC._init_weights).
+    """Initialise from scratch as the original does (StageC.__init__, modules/stage_c.py).
 
-    Xavier for linear and convolution layers, N(0, 0.02) for the CLIP mappers, zero for the last
-    layer and the timestep mappers, and the last layer of each MLP scaled by sqrt(1 / blocks).
+    Xavier for linear and convolution layers (over q, k and v as the one matrix they were there),
+    0.02 of it for the input, N(0, 0.02) for the CLIP mappers, zero for the last layer and the
+    timestep mappers; the last layer of each MLP is scaled by sqrt(1 / number of down layers).
     """
-    config = prior.config
-    num_blocks = sum(config.down_num_layers_per_block) + sum(config.up_num_layers_per_block)
-    with torch.no_grad():
-        for module in prior.modules():
-            if isinstance(module, nn.Linear | nn.Conv2d):
-                nn.init.xavier_uniform_(module.weight, generator=generator)
-                nn.init.zeros_(module.bias)
-        for mapper in (prior.clip_txt_mapper, prior.clip_txt_pooled_mapper, prior.clip_img_mapper):
-            nn.init.normal_(mapper.weight, std=0.02, generator=generator)
-        nn.init.zeros_(prior.clf[1].weight)
-        for module in prior.modules():
-            if isinstance(module, ResBlock):
-                module.channelwise[-1].weight.mul_(math.sqrt(1 / num_blocks))
-            elif isinstance(module, TimestepBlock):
-                for linear in module.children():
-                    nn.init.zeros_(linear.weight)
+    depth = sum(prior.config.down_num_layers_per_block)
+    for module in prior.modules():
+        if isinstance(module, nn.Linear | nn.Conv2d):
+            nn.init.xavier_uniform_(module.weight, generator=generator)
+            nn.init.zeros_(module.bias)
+        elif isinstance(module, GlobalResponseNorm):
+            nn.init.zeros_(module.gamma)
+            nn.init.zeros_(module.beta)
+    prior.embedding[1].weight.mul_(0.02)
+    for mapper in (prior.clip_txt_mapper, prior.clip_txt_pooled_mapper, prior.clip_img_mapper):
+        nn.init.normal_(mapper.weight, std=0.02, generator=generator)
+    nn.init.zeros_(prior.clf[1].weight)
+    for module in prior.modules():
+        if isinstance(module, ResBlock):
+            module.channelwise[-1].weight.mul_(math.sqrt(1 / depth))
+        elif isinstance(module, Attention):
+            for linear in (module.to_q, module.to_k, module.to_v):
+                # Xavier's bound for [3c, c] is sqrt(1/2) of that for [c, c].
+                linear.weight.mul_(math.sqrt(1 / 2))
+        elif isinstance(module, TimestepBlock):
+            for linear in module.children():
+                nn.init.zeros_(linear.weight)

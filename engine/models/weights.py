@@ -15,7 +15,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from engine.models.prior import PriorConfig, StableCascadePrior
+from engine.models.prior import StableCascadePrior
+from engine.models.prior_config import PriorConfig
 
 _PICKLES = {".ckpt", ".pt", ".pth", ".bin", ".pkl"}
 _SHOWN = 4

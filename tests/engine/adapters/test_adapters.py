@@ -26,7 +26,8 @@ from engine.adapters.lora import (
 from engine.adapters.merge import merge_adapter
 from engine.adapters.names import from_comfyui, to_comfyui
 from engine.adapters.quantize import quantize_base
-from engine.models.prior import PriorConfig, StableCascadePrior
+from engine.models.prior import StableCascadePrior
+from engine.models.prior_config import PriorConfig
 from engine.models.weights import load_prior
 
 GOLDEN = Path(__file__).parents[2] / "golden"

@@ -7,13 +7,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from engine.models.prior import (
-    PriorConfig,
-    PriorConfigError,
-    StableCascadePrior,
-    init_weights,
-    timestep_embedding,
-)
+from engine.models.prior import StableCascadePrior, init_weights, timestep_embedding
+from engine.models.prior_config import PriorConfig, PriorConfigError
 from engine.models.weights import load_prior, load_strictly, to_diffusers, to_original
 
 GOLDEN = Path(__file__).parents[2] / "golden"
@@ -65,6 +60,19 @@ def test_original_and_diffusers_files_give_the_same_network(golden):
     assert torch.allclose(output, golden["output"], atol=2e-5, rtol=0)
 
 
+def test_in_float64_it_equals_the_original_to_the_last_digits(prior, golden):
+    inputs = {k: golden[f"input.{k}"].double() for k in ("x", "clip_text", "clip_text_pooled")}
+    with torch.no_grad():
+        output = prior.double()(
+            inputs["x"],
+            golden["input.r"],  # the embedding stays float32, as in the recording
+            inputs["clip_text"],
+            inputs["clip_text_pooled"],
+            golden["input.clip_img"].double(),
+        )
+    assert (output - golden["output_f64"]).abs().max() < 1e-9
+
+
 @pytest.mark.parametrize("recompute", [False, True])
 def test_the_gradients_equal_the_originals(prior, golden, recompute):
     prior.gradient_checkpointing = recompute
@@ -98,6 +106,19 @@ def test_it_equals_diffusers_network_at_other_shapes(prior):
         with torch.no_grad():
             expected = oracle(**inputs, clip_img=torch.zeros(3, 1, 24)).sample
             assert torch.allclose(prior(**inputs), expected, atol=2e-5, rtol=0)
+
+
+def test_recomputing_gives_the_same_gradients_with_the_same_dropout(prior, golden):
+    prior.train()
+    gradients = []
+    for recompute in (False, True):
+        prior.gradient_checkpointing = recompute
+        prior.zero_grad()
+        torch.manual_seed(5)
+        _run(prior, golden).square().mean().backward()
+        gradients.append({name: p.grad.clone() for name, p in prior.named_parameters()})
+    for name, gradient in gradients[0].items():
+        assert torch.equal(gradients[1][name], gradient), name
 
 
 def test_dropout_acts_in_training_only_and_can_be_set_to_zero(prior, golden):
@@ -156,6 +177,8 @@ def _published_config(*, lite: bool) -> dict:
         ({"timestep_conditioning_type": ["sca"]}, "decoder"),
         ({"block_types_per_layer": [["SDCascadeResBlock"]]}, "block_types_per_layer"),
         ({"conditioning_dim": None}, "not a Stage C config"),
+        ({"num_attention_heads": [24]}, "num_attention_heads has 1 entries"),
+        ({"num_attention_heads": [7, 24]}, "does not divide the width 1536"),
     ],
 )
 def test_configs_of_other_networks_are_refused_by_field(change, words):
@@ -167,13 +190,35 @@ def test_a_fresh_network_predicts_zero_and_learns(golden):
     prior = StableCascadePrior(PriorConfig.from_file(GOLDEN / "config.json"))
     init_weights(prior, torch.Generator().manual_seed(0))
     assert _run(prior, golden).abs().max() == 0
-    optimizer = torch.optim.AdamW(prior.parameters(), lr=1e-2)
+    optimizer = torch.optim.AdamW(prior.parameters(), lr=1e-3)
     for _ in range(3):
         loss = (_run(prior, golden) - golden["input.x"]).square().mean()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
     assert (_run(prior, golden) - golden["input.x"]).square().mean() < loss
+
+
+def test_a_fresh_network_has_the_originals_scales():
+    prior = StableCascadePrior(PriorConfig.from_file(GOLDEN / "config.json"))
+    init_weights(prior, torch.Generator().manual_seed(0))
+    res, timestep, attention = prior.down_blocks[1][:3]
+    limits = {
+        prior.embedding[1]: 0.02 * (6 / (16 + 64)) ** 0.5,
+        prior.down_downscalers[1][1].blocks[0]: (6 / 128) ** 0.5,
+        attention.attention.to_k: (6 / (64 + 3 * 64)) ** 0.5,  # q, k, v were one matrix
+        attention.attention.to_out[0]: (6 / 128) ** 0.5,
+        attention.kv_mapper[1]: (6 / 128) ** 0.5,
+        res.channelwise[0]: (6 / (64 + 256)) ** 0.5,
+        res.channelwise[4]: (6 / (64 + 256)) ** 0.5 * (1 / 3) ** 0.5,  # 1 + 2 down layers
+        timestep.mapper: 0.0,
+        timestep.mapper_crp: 0.0,
+    }
+    for layer, limit in limits.items():
+        assert layer.weight.abs().max() <= limit
+        assert layer.weight.abs().max() >= 0.95 * limit
+        assert layer.bias.abs().max() == 0
+    assert prior.clip_img_mapper.weight.std().item() == pytest.approx(0.02, rel=0.05)
 
 
 def test_the_config_survives_a_round_trip():
