@@ -113,10 +113,12 @@ def plan_image(image: ImageFile, backend: ImageBackend, *, seed: int) -> Planned
     across, down = _crop_place(image.content_id, backend, seed)
     left, top = (image.width - width) * across, (image.height - height) * down
     right, bottom = min(left + width, image.width), min(top + height, image.height)
+    # To a thousandth of a pixel: rounding noise of the arithmetic is no part of a cache key.
+    crop = (round(left, 3), round(top, 3), round(float(right), 3), round(float(bottom), 3))
     return PlannedImage(
         image=image,
         bucket=bucket,
-        crop=(left, top, float(right), float(bottom)),
+        crop=crop,
         encoder_size=encoder_size(bucket),
         latent=latent_grid(*bucket),
     )

@@ -7,7 +7,7 @@ import io
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 _UPRIGHT = 1
 _ORIENTATION_TAG = 0x0112
@@ -38,7 +38,7 @@ def decode(content: bytes) -> Image.Image:
         raise
     except Exception as error:  # Pillow's readers raise whatever a damaged file leads them to
         reason = " ".join(str(error).split()) or type(error).__name__
-        if isinstance(error, Image.UnidentifiedImageError):
+        if isinstance(error, UnidentifiedImageError):
             reason = "not a picture in a known format"
         raise PixelError(f"can't be decoded: {reason}") from error
     if image.mode not in _PLAIN_MODES | _ALPHA_MODES | _WIDE_MODES:

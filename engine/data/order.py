@@ -62,8 +62,9 @@ class Order:
 
     def _shuffled(self, epoch: int) -> NDArray[np.int64]:
         """Return the batches of an epoch: [batches_per_epoch, global_batch_size] sample indices."""
-        bits = np.random.Philox(key=[self.seed % 2**64, _ORDER_STREAM], counter=[0, 0, 0, epoch])
-        generator = np.random.Generator(bits)
+        key = np.array([self.seed % 2**64, _ORDER_STREAM], np.uint64)
+        counter = np.array([0, 0, 0, epoch], np.uint64)
+        generator = np.random.Generator(np.random.Philox(key=key, counter=counter))
         size = self.global_batch_size
         batches = []
         for group in self._groups:

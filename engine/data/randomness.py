@@ -35,8 +35,10 @@ class Draws:
 
 def generator(seed: int, stream: Stream, step: int, index: int) -> np.random.Generator:
     """Return the generator of one stream for sample ``index`` of global batch ``step``."""
-    key = [seed % 2**64, int(stream)]
-    return np.random.Generator(np.random.Philox(key=key, counter=[0, 0, index, step]))
+    # As uint64, or numpy would take large numbers for floats and round them.
+    key = np.array([seed % 2**64, int(stream)], np.uint64)
+    counter = np.array([0, 0, index, step], np.uint64)
+    return np.random.Generator(np.random.Philox(key=key, counter=counter))
 
 
 def uniform(seed: int, stream: Stream, step: int, index: int) -> float:

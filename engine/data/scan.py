@@ -89,7 +89,10 @@ def scan_backend(
     for done, (result, known) in enumerate(results, start=1):
         if known is not None:
             index.put(known)
-        (samples if isinstance(result, ImageFile) else quarantined).append(result)
+        if isinstance(result, ImageFile):
+            samples.append(result)
+        else:
+            quarantined.append(result)
         if on_progress:
             on_progress(done, len(paths))
         if should_stop is not None and should_stop():
