@@ -1,12 +1,14 @@
-"""The ancestral (DDPM) sampler that Stage C was published with.
+"""The ancestral (DDPM) sampler that Stages B and C were published with.
 
-Source: Stability-AI/StableCascade, package gdf (GDF.sample, DDPMSampler with eta = 1).
+Source: Stability-AI/StableCascade, package gdf (GDF.sample, DDPMSampler with eta = 1); diffusers,
+DDPMWuerstchenScheduler. The two differ in their ends only, see :data:`Convention`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +16,10 @@ from torch import Tensor, nn
 from engine.objective.schedule import alpha_bar, noise_condition
 
 _LATENT_CHANNELS = 16
+
+Convention = Literal["original", "diffusers"]
+"""``original`` tells the network r, the clamped time, and adds noise in the last step too (t = 0 is
+clamped to abar = 0.9999); ``diffusers`` tells it t itself and ends without noise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,25 +37,42 @@ def sample_ddpm(
     *,
     num_steps: int,
     shift: float = 1.0,
+    convention: Convention = "original",
 ) -> Tensor:
     """Run the sampler from t = 1 to 0 and return the last state, shaped like ``x_init``.
 
     ``predict(x, r)`` returns the noise estimate, r being a 0-d tensor; ``noise_of_step(i)`` the
-    fresh noise of step i. As in the original, noise is added in the last step too: t = 0 is
-    clamped to abar = 0.9999.
+    fresh noise of step i, asked for only where it is added. ``shift`` moves logSNR by
+    2 ln(1 / shift): above 1 more of the steps are noisy ones.
     """
     t = torch.linspace(1, 0, num_steps + 1, device=x_init.device, dtype=x_init.dtype)
     abar = alpha_bar(t, shift)
     a, b = abar.sqrt(), (1 - abar).sqrt()
-    r = noise_condition(abar)
+    r = t if convention == "diffusers" else noise_condition(abar)
     x = x_init
     for step in range(num_steps):
         noise_estimate = predict(x, r[step])
         x0 = (x - b[step] * noise_estimate) / a[step]
         sigma = (b[step + 1] / b[step]) * (1 - abar[step] / abar[step + 1]).clamp(min=0).sqrt()
         kept = (b[step + 1].square() - sigma.square()).clamp(min=0).sqrt()
-        x = a[step + 1] * x0 + kept * noise_estimate + sigma * noise_of_step(step)
+        x = a[step + 1] * x0 + kept * noise_estimate
+        if convention == "original" or step + 1 < num_steps:
+            x = x + sigma * noise_of_step(step)
     return x
+
+
+def guide(
+    conditional: Tensor, unconditional: Tensor, scale: float, *, rescale: float = 0.0
+) -> Tensor:
+    """Classifier-free guidance: the unconditional estimate, moved ``scale`` times the difference.
+
+    ``rescale`` blends in the result with the conditional's deviation (the original's ``cfg_rho``,
+    after Lin et al. 2023, arXiv:2305.08891); as there, deviations are over the whole batch.
+    """
+    guided = torch.lerp(unconditional, conditional, scale)
+    if rescale == 0.0:
+        return guided
+    return torch.lerp(guided, guided * conditional.std() / (guided.std() + 1e-9), rescale)
 
 
 @torch.no_grad()
@@ -88,7 +111,6 @@ def sample_latents(
         estimate = prior(batch, r.expand(len(batch)), clip_text, pooled).float()
         if not guided:
             return estimate
-        conditional, unconditional = estimate.chunk(2)
-        return torch.lerp(unconditional, conditional, guidance_scale)
+        return guide(*estimate.chunk(2), guidance_scale)
 
     return sample_ddpm(predict, draw(), draw, num_steps=num_steps, shift=shift)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from engine.objective.sampler import Conditioning, sample_ddpm, sample_latents
+from engine.objective.sampler import Conditioning, guide, sample_ddpm, sample_latents
 from engine.objective.schedule import (
     alpha_bar,
     diffuse,
@@ -118,10 +118,17 @@ def test_adaptive_state_survives_a_checkpoint_and_another_weighting_is_refused()
         build_weighting("p2").load_state(weighting.state())
 
 
-@pytest.mark.parametrize(("trace", "shift"), [("gdf_shift1", 1.0), ("gdf_shift2", 2.0)])
-def test_the_sampler_equals_the_originals_trace(trace, shift):
+@pytest.mark.parametrize(
+    ("trace", "shift", "convention"),
+    [
+        ("gdf_shift1", 1.0, "original"),
+        ("gdf_shift2", 2.0, "original"),
+        ("diffusers", 1.0, "diffusers"),
+    ],
+)
+def test_the_sampler_equals_the_recorded_traces(trace, shift, convention):
     golden = _read("sampler_trace")
-    fake, states = golden["fake_network"], golden["traces"][trace]["x"]
+    fake, recorded = golden["fake_network"], golden["traces"][trace]
     noise = torch.tensor(golden["z"], dtype=torch.float64)
     seen = []
 
@@ -135,12 +142,38 @@ def test_the_sampler_equals_the_originals_trace(trace, shift):
         lambda step: noise[step],
         num_steps=golden["steps"],
         shift=shift,
+        convention=convention,
     )
-    expected = torch.tensor(states, dtype=torch.float64)
+    expected = torch.tensor(recorded["x"], dtype=torch.float64)
+    told = recorded["t"] if convention == "diffusers" else recorded["r"]
     for step, (x, r) in enumerate(seen):
         assert (x - expected[step]).abs().max() < 1e-9
-        assert r.item() == pytest.approx(golden["traces"][trace]["r"][step], abs=1e-10)
+        assert r.item() == pytest.approx(told[step], abs=1e-10)
     assert (last - expected[-1]).abs().max() < 1e-9
+
+
+def test_guidance_with_rescale_equals_the_originals_trace():
+    golden = _read("sampler_trace")
+    fake, case = golden["fake_network"], golden["cfg_trace"]
+    condition = torch.tensor(case["c"], dtype=torch.float64).view(-1, 1, 1, 1)
+    noise = torch.tensor(case["z"], dtype=torch.float64)
+    expected = torch.tensor(case["trace"]["x"], dtype=torch.float64)
+    seen = []
+
+    def predict(x, r):
+        seen.append(x)
+        unconditional = fake["kx"] * x + fake["ks"] * torch.sin(fake["w"] * r)
+        conditional = unconditional + fake["kc"] * condition
+        return guide(conditional, unconditional, case["cfg"], rescale=case["cfg_rho"])
+
+    last = sample_ddpm(
+        predict,
+        torch.tensor(case["x_init"], dtype=torch.float64),
+        lambda step: noise[step],
+        num_steps=len(noise),
+        shift=case["trace"]["shift"],
+    )
+    assert (torch.stack([*seen, last]) - expected).abs().max() < 1e-9
 
 
 class _Recorder(torch.nn.Module):
