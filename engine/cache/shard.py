@@ -85,8 +85,8 @@ def _fold(value: int, name: str, dtype: str, shape: tuple[int, ...], content: An
     return zlib.crc32(content, zlib.crc32(f"{name}:{dtype}:{shape}".encode(), value))
 
 
-def _bytes_of(tensor: Tensor) -> memoryview:
-    return memoryview(tensor.detach().contiguous().view(torch.uint8).numpy()).cast("B")
+def _bytes_of(tensor: Tensor) -> Any:
+    return tensor.detach().contiguous().reshape(-1).view(torch.uint8).numpy()
 
 
 class Shard:
