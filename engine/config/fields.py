@@ -190,7 +190,11 @@ class TrainingConfig(BaseModel):
         help="Recompute activations in the backward pass: less VRAM, about a third slower.",
     )
     seed: int = option(
-        42, group="training", ge=0, lt=2**32, help="Seed of order, noise, crops and initial weights."
+        42,
+        group="training",
+        ge=0,
+        lt=2**32,
+        help="Seed of order, noise, crops and initial weights.",
     )
     snr_weighting: Literal["p2", "adaptive", "constant"] = option(
         "p2",
@@ -255,9 +259,7 @@ class TrainingConfig(BaseModel):
         0.999, group="optimizer", ge=0, lt=1, help="Decay of the second moment."
     )
     adam_epsilon: float = option(1e-8, group="optimizer", gt=0, help="Added to the denominator.")
-    adam_weight_decay: float = option(
-        0.01, group="optimizer", ge=0, help="Decoupled weight decay."
-    )
+    adam_weight_decay: float = option(0.01, group="optimizer", ge=0, help="Decoupled weight decay.")
     max_grad_norm: float = option(
         1.0, group="optimizer", gt=0, help="Gradients are scaled down to this norm."
     )
@@ -349,7 +351,12 @@ class TrainingConfig(BaseModel):
         4.0, group="validation", ge=0, le=30, help="Guidance scale, where no other is given."
     )
     validation_num_inference_steps: int = option(
-        30, group="validation", ge=1, le=1000, unit="steps", help="Decoder steps (20 for a quick look)."
+        30,
+        group="validation",
+        ge=1,
+        le=1000,
+        unit="steps",
+        help="Decoder steps (20 for a quick look).",
     )
     stable_cascade_use_decoder_for_validation: bool = option(
         False,
@@ -371,7 +378,12 @@ class TrainingConfig(BaseModel):
         None, group="validation", help="Weight variant of the decoder's files."
     )
     stable_cascade_validation_prior_num_inference_steps: int = option(
-        20, group="validation", ge=1, le=1000, unit="steps", help="Prior steps (12 for a quick look)."
+        20,
+        group="validation",
+        ge=1,
+        le=1000,
+        unit="steps",
+        help="Prior steps (12 for a quick look).",
     )
     stable_cascade_validation_prior_guidance_scale: float | None = option(
         None,

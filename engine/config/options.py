@@ -114,4 +114,8 @@ def _kind_of(annotation: Any) -> tuple[Kind, tuple[str, ...], bool]:
     if get_origin(annotation) is tuple:
         return "list", (), False
     name = getattr(annotation, "__name__", "")
-    return ("resolution" if name == "Resolution" else "path" if name == "Path" else "text"), (), False
+    return (
+        ("resolution" if name == "Resolution" else "path" if name == "Path" else "text"),
+        (),
+        False,
+    )

@@ -23,9 +23,7 @@ def read_model(
     and values that are not supported yet are errors.
     """
     options = options_of(model)
-    problems = [
-        _unknown(key, options, name) for key in values if key not in options
-    ]
+    problems = [_unknown(key, options, name) for key in values if key not in options]
     known = {key: _listed(options[key], value) for key, value in values.items() if key in options}
     try:
         parsed = model.model_validate(known)

@@ -33,9 +33,7 @@ class Resolution:
             return value
         if isinstance(value, str) and (match := _PATTERN.fullmatch(value)):
             width, height = int(match[1]), int(match[2])
-        elif isinstance(value, str) and value.strip().isdigit():
-            width = height = int(value)
-        elif isinstance(value, int | float) and not isinstance(value, bool) and value == int(value):
+        elif str(value).strip().isdigit():
             width = height = int(value)
         else:
             raise ValueError('a size such as "1024x1024", or one number for a square')
@@ -45,7 +43,9 @@ class Resolution:
 
     def on_grid(self, grid_px: int = GRID_PX) -> Resolution:
         """The nearest size whose sides are multiples of the grid."""
-        width, height = (max(grid_px, round(s / grid_px) * grid_px) for s in (self.width, self.height))
+        width, height = (
+            max(grid_px, round(s / grid_px) * grid_px) for s in (self.width, self.height)
+        )
         return Resolution(width, height)
 
     @property

@@ -1,0 +1,94 @@
+"""The resolved config of a run, written into its directory: every default spelt out."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from engine.config.backends import Backend, parse_backends
+from engine.config.documents import to_json
+from engine.config.fields import OPTIONS, TrainingConfig
+from engine.config.loading import Project
+from engine.config.reading import read_model
+from engine.run.files import atomic_write_text
+from engine.run.paths import RunDirectory
+
+_HEADER = "# Resolved by cascade-tui when the run was launched. Edit the original, not this copy.\n"
+_LOCAL_OR_HUB = ("pretrained_model_name_or_path", "pretrained_vae_model_name_or_path",
+                 "stable_cascade_decoder_model_name_or_path")  # fmt: skip
+
+
+class FrozenConfigError(ValueError):
+    """A run directory without a whole frozen config."""
+
+
+@dataclass(frozen=True, slots=True)
+class FrozenConfig:
+    """What a run was launched with."""
+
+    config: TrainingConfig
+    backends: tuple[Backend, ...]
+    prompts: dict[str, str]
+
+
+def freeze(project: Project, root: Path) -> None:
+    """Write config.toml and data_backends.json into a run directory; paths become absolute.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    assert project.config is not None
+    run = RunDirectory(root)
+    dumped = project.config.model_dump(mode="json")
+    values = {
+        key: _absolute(key, value)
+        for key, value in dumped.items()
+        if value is not None and key not in ("data_backend_config", "validation_prompt_library")
+    }
+    if project.prompts:
+        values["validation_prompts"] = dict(project.prompts)
+    backends = [_frozen_backend(backend) for backend in project.backends]
+    atomic_write_text(run.config, _HEADER + tomli_w.dumps(values))
+    atomic_write_text(run.data_backends, to_json(backends))
+
+
+def _absolute(key: str, value: Any) -> Any:
+    is_path = OPTIONS[key].kind == "path"
+    if key in _LOCAL_OR_HUB:
+        is_path = Path(value).expanduser().is_dir()
+    return str(Path(value).expanduser().absolute()) if is_path else value
+
+
+def _frozen_backend(backend: Backend) -> dict[str, Any]:
+    values = backend.model_dump(mode="json", exclude_none=True)
+    for key in ("instance_data_dir", "cache_dir"):
+        if values.get(key):
+            values[key] = str(Path(values[key]).expanduser().absolute())
+    return values
+
+
+def load_frozen(root: Path) -> FrozenConfig:
+    """Read back what :func:`freeze` wrote.
+
+    Raises:
+        FrozenConfigError: absent, damaged, or of a version with other options.
+    """
+    run = RunDirectory(root)
+    try:
+        values = tomllib.loads(run.config.read_text(encoding="utf-8"))
+        raw_backends = json.loads(run.data_backends.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as failure:
+        raise FrozenConfigError(f"{root} has no readable frozen config: {failure}") from failure
+    prompts = values.pop("validation_prompts", {})
+    config, problems = read_model(TrainingConfig, values)
+    backends, found = parse_backends(raw_backends)
+    if wrong := [*problems, *found]:
+        raise FrozenConfigError(
+            f"{run.config} was frozen by another version: {wrong[0].key}: {wrong[0].message}"
+        )
+    return FrozenConfig(config, backends, prompts)
