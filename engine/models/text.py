@@ -10,13 +10,20 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from engine.models.weights import WeightsError, hash_files, load_strictly, read_tensors, shard_paths
+from engine.models.weights import (
+    WeightsError,
+    hash_weights,
+    load_strictly,
+    read_tensors,
+    shard_paths,
+)
 
 MAX_TOKENS = 77
 # Buffers that older exports carry and the network computes by itself.
@@ -25,20 +32,36 @@ _DERIVED = ("text_model.embeddings.position_ids",)
 
 @dataclass(frozen=True, slots=True)
 class TextEmbeds:
-    """Embeds of n captions: clip_text [n, 77, D], clip_text_pooled [n, 1, D]."""
+    """Embeds of n captions: clip_text [n, 77, D], clip_text_pooled [n, 1, D].
+
+    ``token_counts`` are the captions' lengths before padding and cutting, start and end included.
+    """
 
     clip_text: Tensor
     clip_text_pooled: Tensor
-    num_truncated: int
+    token_counts: tuple[int, ...]
+
+    @property
+    def truncated(self) -> tuple[int, ...]:
+        """Indices of the captions that lost words: they have more than 77 tokens."""
+        return tuple(i for i, count in enumerate(self.token_counts) if count > MAX_TOKENS)
 
 
 class TextEncoder:
     """Tokenizer and network together."""
 
-    def __init__(self, tokenizer: Any, network: nn.Module, device: torch.device | str) -> None:
+    def __init__(
+        self,
+        tokenizer: Any,
+        network: nn.Module,
+        device: torch.device | str,
+        *,
+        folders: tuple[Path, Path] | None = None,
+    ) -> None:
         self.tokenizer = tokenizer
         self.network = network
         self.device = device
+        self._folders = folders
         self._check_hidden_state()
 
     @classmethod
@@ -69,7 +92,14 @@ class TextEncoder:
             tensors.pop(name, None)
         load_strictly(network, tensors, str(text_encoder))
         _restore_position_ids(network, device)
-        return cls(words, network.eval().requires_grad_(False), device)
+        network.eval().requires_grad_(False)
+        return cls(words, network, device, folders=(text_encoder, tokenizer))
+
+    @cached_property
+    def weights_hash(self) -> str:
+        """The identity of the folders it was loaded from, see :func:`hash_text_encoder`."""
+        assert self._folders is not None, "built from parts, not loaded"
+        return hash_text_encoder(*self._folders)
 
     @torch.no_grad()
     def encode(self, captions: Sequence[str]) -> TextEmbeds:
@@ -81,7 +111,7 @@ class TextEncoder:
             truncation=True,
             return_tensors="pt",
         )
-        lengths = self.tokenizer(list(captions), padding=False, truncation=False)["input_ids"]
+        uncut = self.tokenizer(list(captions), padding=False, truncation=False, verbose=False)
         output = self.network(
             tokens["input_ids"].to(self.device),
             attention_mask=tokens["attention_mask"].to(self.device),
@@ -90,7 +120,7 @@ class TextEncoder:
         return TextEmbeds(
             output.hidden_states[-1],
             output.text_embeds.unsqueeze(1),
-            sum(len(ids) > MAX_TOKENS for ids in lengths),
+            tuple(len(ids) for ids in uncut["input_ids"]),
         )
 
     @torch.no_grad()
@@ -107,10 +137,14 @@ class TextEncoder:
             )
 
 
-def hash_text_encoder(text_encoder: Path, tokenizer: Path) -> str:
-    """The identity of encoder and tokenizer: everything that determines an embed."""
+def hash_text_encoder(text_encoder: Path, tokenizer: Path, *, memory: Path | None = None) -> str:
+    """The identity of encoder and tokenizer: everything that determines an embed.
+
+    ``memory`` as for :func:`hash_weights`.
+    """
     files = [text_encoder / "config.json", *shard_paths(text_encoder, "model")]
-    return hash_files([*files, *sorted(path for path in tokenizer.iterdir() if path.is_file())])
+    files += sorted(path for path in tokenizer.iterdir() if path.is_file())
+    return hash_weights(files, memory=memory)
 
 
 def _restore_position_ids(network: nn.Module, device: torch.device | str) -> None:

@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -17,6 +18,7 @@ from torch import Tensor, nn
 
 from engine.models.prior import StableCascadePrior
 from engine.models.prior_config import PriorConfig
+from engine.run.files import atomic_write_json
 
 _PICKLES = {".ckpt", ".pt", ".pth", ".bin", ".pkl"}
 _SHOWN = 4
@@ -102,18 +104,33 @@ def load_prior(
     return prior
 
 
-def shard_paths(folder: Path, stem: str) -> tuple[Path, ...]:
+def shard_paths(folder: Path, stem: str, variant: str | None = None) -> tuple[Path, ...]:
     """The files of a model in a hub folder: one file, or the shards its index names.
 
+    Without a ``variant`` the full-precision file is meant, or the published bf16 one where only
+    that lies.
+
     Raises:
-        WeightsError: neither is there, or a shard is missing.
+        WeightsError: none is there, the index is damaged, or a shard is missing.
     """
-    single, index = folder / f"{stem}.safetensors", folder / f"{stem}.safetensors.index.json"
-    if single.exists():
-        return (single,)
-    if not index.exists():
-        raise WeightsError(f"{folder} holds neither {single.name} nor {index.name}")
-    names = sorted(set(json.loads(index.read_text())["weight_map"].values()))
+    tried = []
+    for suffix in (f".{variant}",) if variant else ("", ".bf16"):
+        single = folder / f"{stem}{suffix}.safetensors"
+        index = folder / f"{stem}.safetensors.index{suffix}.json"
+        if single.exists():
+            return (single,)
+        if index.exists():
+            return _shards_of(index)
+        tried += [single.name, index.name]
+    raise WeightsError(f"{folder} holds neither {' nor '.join(tried)}")
+
+
+def _shards_of(index: Path) -> tuple[Path, ...]:
+    folder = index.parent
+    try:
+        names = sorted(set(json.loads(index.read_text())["weight_map"].values()))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise WeightsError(f"{index} is no index of shards: {error!r}") from error
     paths = tuple(folder / name for name in names)
     if absent := [path.name for path in paths if not path.exists()]:
         raise WeightsError(f"{folder} lacks shards that {index.name} names: {_some(absent)}")
@@ -131,7 +148,8 @@ def to_diffusers(original: Mapping[str, Tensor]) -> dict[str, Tensor]:
     for key, tensor in original.items():
         if ".attn.in_proj_" in key:
             prefix, kind = key.split("attn.in_proj_")
-            for name, part in zip(("to_q", "to_k", "to_v"), tensor.chunk(3, dim=0), strict=True):
+            parts = tensor.tensor_split(3, dim=0)
+            for name, part in zip(("to_q", "to_k", "to_v"), parts, strict=True):
                 renamed[f"{prefix}{name}.{kind}"] = part
         else:
             renamed[key.replace(".attn.out_proj.", ".to_out.0.")] = tensor
@@ -151,13 +169,44 @@ def to_original(diffusers: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return renamed
 
 
-def hash_files(paths: Iterable[Path]) -> str:
-    """The blake2b-128 of files' contents in order: the identity of weights in every cache key."""
-    digest = hashlib.blake2b(digest_size=16)
+def hash_weights(paths: Iterable[Path], *, memory: Path | None = None) -> str:
+    """The blake2b-128 over files' contents in order: the identity of weights in every cache key.
+
+    ``memory`` is a small JSON file which remembers each file's hash by its path, size and time of
+    change, so that 14 GB are read once only.
+    """
+    remembered = _remembered(memory)
+    entries: dict[str, list[Any]] = {}
     for path in paths:
-        with path.open("rb") as file:
-            while block := file.read(1 << 22):
-                digest.update(block)
+        name, stat = str(path.resolve()), path.stat()
+        entry = remembered.get(name)
+        if not (isinstance(entry, list) and entry[:2] == [stat.st_size, stat.st_mtime_ns]):
+            entry = [stat.st_size, stat.st_mtime_ns, _hash_file(path)]
+        entries[name] = entry
+    if memory is not None and any(remembered.get(name) != entries[name] for name in entries):
+        memory.parent.mkdir(parents=True, exist_ok=True)
+        atomic_write_json(memory, remembered | entries)
+    digests = [entry[2] for entry in entries.values()]
+    if len(digests) == 1:
+        return digests[0]
+    return hashlib.blake2b("".join(digests).encode(), digest_size=16).hexdigest()
+
+
+def _remembered(memory: Path | None) -> dict[str, Any]:
+    if memory is None or not memory.exists():
+        return {}
+    try:
+        values = json.loads(memory.read_text())
+    except ValueError:  # it saves time and nothing else: a damaged one is begun again
+        return {}
+    return values if isinstance(values, dict) else {}
+
+
+def _hash_file(path: Path) -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    with path.open("rb") as file:
+        while block := file.read(1 << 22):
+            digest.update(block)
     return digest.hexdigest()
 
 

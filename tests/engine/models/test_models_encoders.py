@@ -149,7 +149,94 @@ def test_text_conditioning_equals_the_original_padding_included():
     embeds = TextEncoder(GoldenTokenizer(golden), network, "cpu").encode(["0", "1", "2", "3"])
     assert (embeds.clip_text - golden["output.clip_text"]).abs().max() < 2e-5
     assert (embeds.clip_text_pooled - golden["output.clip_text_pooled"]).abs().max() < 2e-5
-    assert embeds.num_truncated == 0
+    assert embeds.token_counts == tuple(golden["input.attention_mask"].sum(dim=1).tolist())
+    assert embeds.truncated == ()
+
+
+@pytest.fixture(scope="module")
+def text_folders(tmp_path_factory):
+    """A whole text encoder in the published layout: letters as tokens, the golden's weights."""
+    root = tmp_path_factory.mktemp("text")
+    encoder, tokenizer = root / "text_encoder", root / "tokenizer"
+    encoder.mkdir()
+    tokenizer.mkdir()
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    words = [*letters, *(f"{letter}</w>" for letter in letters)]
+    vocabulary = {word: index for index, word in enumerate(words)}
+    vocabulary |= {"<|startoftext|>": 998, "<|endoftext|>": 999}
+    (tokenizer / "vocab.json").write_text(json.dumps(vocabulary))
+    (tokenizer / "merges.txt").write_text("#version: 0.2\n")
+    (tokenizer / "tokenizer_config.json").write_text(
+        json.dumps(
+            {
+                "tokenizer_class": "CLIPTokenizer",
+                "model_max_length": 77,
+                "bos_token": "<|startoftext|>",
+                "eos_token": "<|endoftext|>",
+                "unk_token": "<|endoftext|>",
+                "pad_token": "<|endoftext|>",
+            }
+        )
+    )
+    config = json.loads((GOLDEN / "text_conditioning.json").read_text())["config"]
+    (encoder / "config.json").write_text(json.dumps(config))
+    golden = load_file(GOLDEN / "text_conditioning.safetensors")
+    weights = {k: v for k, v in golden.items() if k.startswith("text_")}
+    save_file(weights, encoder / "model.safetensors")
+    return encoder, tokenizer
+
+
+def test_a_published_layout_is_loaded_and_long_captions_are_counted(text_folders):
+    encoder = TextEncoder.load(*text_folders)
+    words = " ".join("a" * 60)
+    captions = ["", "a red cup", f"{words} {words}"]
+    embeds = encoder.encode(captions)
+    assert embeds.clip_text.shape == (3, 77, 32)
+    assert embeds.clip_text_pooled.shape == (3, 1, 32)
+    assert embeds.token_counts == (2, 2 + 7, 2 + 120)
+    assert embeds.truncated == (2,)
+    alone = encoder.encode([captions[1]])
+    assert torch.allclose(alone.clip_text[0], embeds.clip_text[1], atol=1e-5)
+    cut = encoder.encode([" ".join("a" * 75)])
+    assert torch.allclose(cut.clip_text[0], embeds.clip_text[2], atol=1e-5)
+    assert encoder.weights_hash == hash_text_encoder(*text_folders)
+
+
+def test_padding_is_masked_as_in_the_original(text_folders):
+    from transformers import CLIPTextConfig, CLIPTextModelWithProjection
+
+    config = json.loads((text_folders[0] / "config.json").read_text())
+    network = CLIPTextModelWithProjection(CLIPTextConfig(**config)).eval()
+    network.load_state_dict(load_file(text_folders[0] / "model.safetensors"))
+    ids = torch.tensor([[998, 26, 999, *[999] * 74]])
+    with torch.no_grad():
+        masked = network(
+            ids, attention_mask=(torch.arange(77) < 3).long()[None], output_hidden_states=True
+        ).hidden_states[-1]
+        unmasked = network(ids, output_hidden_states=True).hidden_states[-1]
+    embeds = TextEncoder.load(*text_folders).encode(["a"])
+    assert torch.allclose(embeds.clip_text, masked, atol=1e-5)
+    assert not torch.allclose(embeds.clip_text, unmasked, atol=1e-2)
+
+
+class NormedTooEarly(torch.nn.Module):
+    """What transformers does where it ties the last hidden state to the final output."""
+
+    def __init__(self, network):
+        super().__init__()
+        self.network = network
+        self.text_model = network.text_model
+
+    def forward(self, ids, **options):
+        output = self.network(ids, **options)
+        output["hidden_states"] = (*output.hidden_states[:-1], output.last_hidden_state)
+        return output
+
+
+def test_a_transformers_that_norms_the_hidden_state_is_refused(text_folders):
+    encoder = TextEncoder.load(*text_folders)
+    with pytest.raises(RuntimeError, match="after the final layer norm"):
+        TextEncoder(encoder.tokenizer, NormedTooEarly(encoder.network), "cpu")
 
 
 def test_a_text_encoder_folder_without_its_files_is_told(tmp_path):

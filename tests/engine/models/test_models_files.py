@@ -1,6 +1,7 @@
 """Weight files are read strictly, or refused with what is wrong and where."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from engine.models.previewer import Previewer, load_previewer
-from engine.models.weights import WeightsError, hash_files, load_prior, read_tensors, shard_paths
+from engine.models.weights import WeightsError, hash_weights, load_prior, read_tensors, shard_paths
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 CONFIG = GOLDEN / "config.json"
@@ -91,9 +92,50 @@ def test_the_hash_follows_the_contents(tmp_path):
     first, second = tmp_path / "a", tmp_path / "b"
     first.write_bytes(b"weights")
     second.write_bytes(b"weights")
-    assert hash_files([first]) == hash_files([second])
+    assert hash_weights([first]) == hash_weights([second])
     second.write_bytes(b"weightz")
-    assert hash_files([first]) != hash_files([second])
+    assert hash_weights([first]) != hash_weights([second])
+    assert hash_weights([first, second]) != hash_weights([second, first])
+
+
+def test_a_remembered_hash_is_not_computed_again_until_the_file_changes(tmp_path):
+    path, memory = tmp_path / "weights", tmp_path / "cache" / "hashes.json"
+    path.write_bytes(b"weights")
+    first = hash_weights([path], memory=memory)
+    before = path.stat()
+    path.write_bytes(b"WEIGHTS")
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert hash_weights([path], memory=memory) == first, "same size and time: taken as unread"
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns + 1))
+    assert hash_weights([path], memory=memory) == hash_weights([path]) != first
+    memory.write_text("{damaged")
+    assert hash_weights([path], memory=memory) == hash_weights([path])
+
+
+def test_a_fused_projection_of_a_strange_size_is_misshapen_not_a_crash(tmp_path):
+    tensors = load_file(GOLDEN / "unet_tiny_original.safetensors")
+    key = "down_blocks.0.2.attention.attn.in_proj_weight"
+    tensors[key] = tensors[key][:100].clone()
+    with pytest.raises(
+        WeightsError, match=r"down_blocks\.0\.2\.attention\.to_k\.weight is \[33, 64\]"
+    ):
+        _load(tmp_path, tensors)
+
+
+def test_a_damaged_index_of_shards_is_told(tmp_path):
+    (tmp_path / "model.safetensors.index.json").write_text("[]")
+    with pytest.raises(WeightsError, match="no index of shards"):
+        shard_paths(tmp_path, "model")
+
+
+def test_the_bf16_file_is_taken_where_only_that_lies_or_when_asked_for(tmp_path):
+    short = tmp_path / "model.bf16.safetensors"
+    short.write_bytes(b"")
+    assert shard_paths(tmp_path, "model") == (short,)
+    full = tmp_path / "model.safetensors"
+    full.write_bytes(b"")
+    assert shard_paths(tmp_path, "model") == (full,)
+    assert shard_paths(tmp_path, "model", "bf16") == (short,)
 
 
 def test_a_previewer_of_any_width_is_loaded_and_a_foreign_file_refused(tmp_path):
