@@ -105,14 +105,14 @@ def continue_run(run: RunDirectory) -> None:
 
     Raises as `prepare_and_launch` does, and `LaunchError` if there is no frozen config.
     """
-    from engine.config.frozen import load_frozen
+    from engine.config.frozen import FrozenConfigError, load_frozen
 
     refuse_if_alive(run)
-    if not run.config.is_file():
-        raise LaunchError(f"{run.root} has no frozen config.toml to go on with")
-    config = load_frozen(run.root).config
     try:
+        config = load_frozen(run.root).config
         _write_meta(run)
+    except FrozenConfigError as error:
+        raise LaunchError(str(error)) from error
     except OSError as error:
         raise LaunchError(f"{run.root} cannot be written: {error.strerror or error}") from error
     launch(run, accelerate_arguments=accelerate_arguments(config))
@@ -128,12 +128,15 @@ def accelerate_arguments(config: TrainingConfig, *, num_gpus: int | None = None)
     """What to tell `accelerate launch`; `num_gpus` is counted here if not given.
 
     The config's own accelerate file, else the user's default one (written by `accelerate config`),
-    else everything explicitly, so that nothing is guessed and nothing warned about.
+    else everything explicitly, so that nothing is guessed and nothing warned about: one process,
+    unless the config has `num_processes`.
     """
+    chosen = [f"--num_processes={config.num_processes}"] if config.num_processes else []
     if config.accelerate_config_file:
-        return ["--config_file", str(Path(config.accelerate_config_file).expanduser().absolute())]
+        file = Path(config.accelerate_config_file).expanduser().absolute()
+        return ["--config_file", str(file), *chosen]
     if default_accelerate_config().is_file():
-        return []
+        return chosen
     num_gpus = count_gpus() if num_gpus is None else num_gpus
     num_processes = config.num_processes or 1
     arguments = [

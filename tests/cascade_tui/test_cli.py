@@ -262,4 +262,4 @@ def test_a_finished_run_is_not_resumed(tmp_path):
 def test_a_stopped_run_without_its_frozen_config_cannot_be_resumed(tmp_path):
     result = cli("resume", over_run(tmp_path / "run", "stopped").root)
     assert result.returncode == 3
-    assert "no frozen config.toml" in result.stderr
+    assert "no readable frozen config" in result.stderr
