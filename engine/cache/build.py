@@ -45,8 +45,8 @@ def build_text_cache(
 ) -> BuildResult:
     """Encode the captions that the store lacks, each different one once.
 
-    ``encode`` gives (clip_text [n, 77, D], clip_text_pooled [n, 1, D]) for n captions. An entry
-    holds ``clip_text`` [77, D] and ``clip_text_pooled`` [1, D] as ``dtype``.
+    ``encode`` gives (clip_text [n, 77, D], clip_text_pooled [n, 1, D]), in memory of their own, for
+    n captions. An entry holds ``clip_text`` [77, D] and ``clip_text_pooled`` [1, D] as ``dtype``.
 
     Raises:
         NonFiniteEmbedsError: a caption's embeds are not finite.
@@ -63,14 +63,15 @@ def build_text_cache(
                 break
             batch = absent[start : start + batch_size]
             clip_text, pooled = encode([keys[key] for key in batch])
-            clip_text = clip_text.to(dtype).cpu()
-            pooled = pooled.to(dtype).cpu()
-            for key, text_ND, pooled_1D in zip(batch, clip_text, pooled, strict=True):
-                if not (text_ND.isfinite().all() and pooled_1D.isfinite().all()):
-                    raise NonFiniteEmbedsError(
-                        f"the text encoder gives NaN or infinity for {keys[key]!r}: its weights "
-                        "are damaged, or its precision is too low"
-                    )
+            clip_text, pooled = clip_text.to(dtype), pooled.to(dtype)
+            finite = (_finite_rows(clip_text) & _finite_rows(pooled)).tolist()
+            if not all(finite):
+                raise NonFiniteEmbedsError(
+                    "the text encoder gives NaN or infinity for "
+                    f"{keys[batch[finite.index(False)]]!r}: its weights are damaged, or its "
+                    "precision is too low"
+                )
+            for key, text_ND, pooled_1D in zip(batch, clip_text.cpu(), pooled.cpu(), strict=True):
                 writer.add(key, {CLIP_TEXT: text_ND, CLIP_TEXT_POOLED: pooled_1D})
             meter.add(len(batch), num_bytes=writer.bytes_added)
     return meter.finish(stopped=stopped)
@@ -90,8 +91,8 @@ def build_latent_cache(
 ) -> BuildResult:
     """Encode the photographs whose latents the store lacks.
 
-    ``encode`` gives [n, 16, h, w] for pixels [n, 3, H, W] float32 in [0, 1] on the CPU. An entry
-    holds ``latents`` [16, h, w] as ``dtype``. A photograph that can't be read, or whose latent is
+    ``encode`` gives [n, 16, h, w], in memory of its own, for pixels [n, 3, H, W] float32 in [0, 1]
+    on the CPU. An entry holds ``latents`` [16, h, w] as ``dtype``. A photograph that can't be read, or whose latent is
     not finite, goes to ``quarantine`` (path, reason), and the build goes on.
 
     Raises:
@@ -153,11 +154,17 @@ def _encode_batch(
     good = [(key, planned, p) for key, planned, p in batch if isinstance(p, Tensor)]
     if not good:
         return failures
-    latents = encode(torch.stack([pixels for _, _, pixels in good])).to(dtype).cpu()
-    for (key, planned, _), latent in zip(good, latents, strict=True):
+    latents = encode(torch.stack([pixels for _, _, pixels in good])).to(dtype)
+    finite = _finite_rows(latents).tolist()
+    for (key, planned, _), latent, is_finite in zip(good, latents.cpu(), finite, strict=True):
         assert tuple(latent.shape[1:]) == planned.latent, (latent.shape, planned.latent)
-        if latent.isfinite().all():
+        if is_finite:
             writer.add(key, {LATENTS: latent})
         else:
             failures[key] = "its latent is not finite (NaN or infinity)"
     return failures
+
+
+def _finite_rows(batch: Tensor) -> Tensor:
+    """Return for each row whether it is finite: a sum hands NaN and infinity on, and is cheap."""
+    return batch.flatten(1).sum(1, dtype=torch.float32).isfinite()

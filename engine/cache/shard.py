@@ -7,19 +7,22 @@ that fails then raises an error, where a map would end the process by SIGBUS.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import math
 import os
+import secrets
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import safetensors.torch
 import torch
 from torch import Tensor
+
+from engine.run.files import fsync_directory, write_all
 
 SUFFIX = ".safetensors"
 FORMAT = "cascade-cache-1"
@@ -54,22 +57,62 @@ class Field:
     num_bytes: int
 
 
-def pack(entries: Mapping[str, Mapping[str, Tensor]]) -> tuple[str, bytes]:
-    """Return the file name (of the content's hash) and the bytes of a shard of ``entries``."""
-    checksums = {key: checksum(fields) for key, fields in entries.items()}
-    tensors = {
-        f"{key}/{name}": tensor
-        for key, fields in entries.items()
-        for name, tensor in fields.items()
-    }
-    metadata = {"format": FORMAT, "crc32": json.dumps(checksums, sort_keys=True)}
-    content = safetensors.torch.save(tensors, metadata)
-    return content_name(content), content
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """A shard to be written: its file name, and its bytes in parts, the tensors' own memory."""
+
+    name: str
+    parts: tuple[Any, ...]
 
 
-def content_name(content: bytes) -> str:
-    """Return the file name that a shard of this content bears."""
-    return hashlib.blake2b(content, digest_size=16).hexdigest() + SUFFIX
+def pack(entries: Mapping[str, Mapping[str, Tensor]]) -> Packed:
+    """Lay ``entries`` out as a shard.
+
+    The name is the hash of the header, which holds every key, shape and checksum: so it is the
+    hash of the content, without reading that twice.
+    """
+    rows = [
+        (key, name, tensor) for key, fields in entries.items() for name, tensor in fields.items()
+    ]
+    # The widest type first, as safetensors does, so that each tensor is aligned to its own.
+    rows.sort(key=lambda row: (-row[2].itemsize, row[0], row[1]))
+    checksums = {key: checksum(fields) for key, fields in sorted(entries.items())}
+    header: dict[str, Any] = {"__metadata__": {"format": FORMAT, "crc32": json.dumps(checksums)}}
+    end = 0
+    for key, name, tensor in rows:
+        begin, end = end, end + tensor.nbytes
+        header[f"{key}/{name}"] = {
+            "dtype": _NAMES[tensor.dtype],
+            "shape": list(tensor.shape),
+            "data_offsets": [begin, end],
+        }
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    head = len(text).to_bytes(8, "little") + text
+    return Packed(_name_of(text), (head, *(_bytes_of(tensor) for _, _, tensor in rows)))
+
+
+def write_shard(root: Path, packed: Packed) -> None:
+    """Write a shard aside, force it to the disk, and rename it into the folder ``root``."""
+    aside = root / f".{packed.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp"
+    descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+    try:
+        try:
+            for part in packed.parts:
+                write_all(descriptor, part)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        os.replace(aside, root / packed.name)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            aside.unlink()
+        raise
+    fsync_directory(root)
+
+
+def _name_of(header: bytes) -> str:
+    return hashlib.blake2b(header, digest_size=16).hexdigest() + SUFFIX
 
 
 def checksum(fields: Mapping[str, Tensor]) -> int:
@@ -142,7 +185,10 @@ class Shard:
         if not 0 < length <= min(size - 8, _MAX_HEADER_BYTES):
             raise ShardError(f"no safetensors file, or cut off ({size} bytes)")
         try:
-            header = json.loads(os.pread(self._descriptor, length, 8))
+            text = os.pread(self._descriptor, length, 8)
+            if _name_of(text) != self.path.name:
+                raise ValueError("it is not what the file's name says")
+            header = json.loads(text)
             metadata = header.pop("__metadata__")
             if metadata["format"] != FORMAT:
                 raise OtherFormatError(f"its format is {metadata['format']!r}, not {FORMAT!r}")

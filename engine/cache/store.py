@@ -1,6 +1,6 @@
 """Content-addressed tensors on disk: immutable shards, and an index that can be made again.
 
-A shard is written aside, forced to the disk and renamed to the hash of its content. So a shard is
+A shard is written aside, forced to the disk and renamed to its content's hash. So a shard is
 whole or absent, several processes may write into one folder at once, and what a killed process had
 finished stays. The folder's listing is the truth; ``index.json`` only spares reading the headers.
 """
@@ -20,7 +20,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from engine.cache.shard import SUFFIX, OtherFormatError, Shard, ShardError, content_name
+from engine.cache.shard import SUFFIX, OtherFormatError, Shard, ShardError
 from engine.cache.writer import ShardWriter
 from engine.run.files import atomic_write_text
 
@@ -144,18 +144,19 @@ class ShardStore:
                 self._write_index()
 
     def verify(self, *, should_stop: Callable[[], bool] | None = None) -> list[ShardProblem]:
-        """Read every shard whole against its name; set the damaged ones aside and return them."""
+        """Read every entry against its checksum; set the damaged ones aside and return them."""
         before = len(self.problems)
         for name in sorted(self._keys_of):
             if should_stop is not None and should_stop():
                 break
             try:
-                actual = content_name((self.root / name).read_bytes())
-            except FileNotFoundError:
-                actual = ""
-            if actual != name:
+                shard = Shard(self.root / name)
+                with contextlib.closing(shard):
+                    for key in shard.keys:
+                        shard.read(key)
+            except (ShardError, FileNotFoundError) as error:
                 with self._lock:
-                    self._set_aside(name, "its content is not what its name says")
+                    self._set_aside(name, str(error))
         return self.problems[before:]
 
     def close(self) -> None:

@@ -11,8 +11,7 @@ from types import TracebackType
 
 from torch import Tensor
 
-from engine.cache.shard import pack
-from engine.run.files import atomic_write_bytes
+from engine.cache.shard import pack, write_shard
 
 _MAX_WAITING = 2
 
@@ -54,16 +53,17 @@ class ShardWriter:
     def add(self, key: str, tensors: Mapping[str, Tensor]) -> None:
         """Take in one entry; it is on disk when its shard is. A known key is passed over.
 
+        Tensors on the CPU are not copied: leave their memory alone until the writer is closed.
+
         Raises:
             OSError: an earlier shard could not be written (disk full).
         """
         if key in self._entries or self._is_known(key):
             return
-        # A copy: a row of a batch would keep, and safetensors refuse, the whole batch.
-        entry = {name: tensor.detach().to("cpu", copy=True) for name, tensor in tensors.items()}
+        entry = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
         if not self._entries:
             self._opened_at = time.monotonic()
-        self._entries[key] = {name: tensor.contiguous() for name, tensor in entry.items()}
+        self._entries[key] = entry
         size = sum(tensor.nbytes for tensor in entry.values())
         self._num_bytes += size
         self.bytes_added += size
@@ -83,9 +83,9 @@ class ShardWriter:
             self._waiting.popleft().result()
 
     def _write(self, entries: Entries) -> None:
-        name, content = pack(entries)
-        atomic_write_bytes(self._root / name, content)
-        self._on_shard(name, list(entries))
+        packed = pack(entries)
+        write_shard(self._root, packed)
+        self._on_shard(packed.name, list(entries))
 
     def __enter__(self) -> ShardWriter:
         return self

@@ -74,7 +74,7 @@ def scan_backend(
     Raises:
         NoImagesError: the folder is missing, or no photograph in it is good.
     """
-    folder = backend.instance_data_dir
+    folder = Path(backend.instance_data_dir)
     if not folder.is_dir():
         raise NoImagesError(
             f"data backend {backend.id}: instance_data_dir {folder} "

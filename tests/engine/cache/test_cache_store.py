@@ -4,13 +4,13 @@ import json
 import os
 import threading
 import time
+from hashlib import blake2b
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors import safe_open
 
-from engine.cache.shard import content_name
 from engine.cache.store import CorruptEntryError, MissingEntryError, ShardStore
 
 
@@ -64,6 +64,7 @@ def test_entries_come_back_as_they_were_in_every_dtype_and_shape(tmp_path):
 
 
 def test_a_row_of_a_batch_is_stored_alone(tmp_path):
+    # In the file; in memory it may well be the batch's.
     store = ShardStore(tmp_path)
     batch = torch.randn(64, 1024)
     with store.writer() as writer:
@@ -92,12 +93,19 @@ def test_shards_are_cut_at_the_asked_bytes_entries_or_seconds(tmp_path):
     assert len(shards(tmp_path / "seconds")) == 3
 
 
-def test_a_shard_is_plain_safetensors_named_by_its_content(tmp_path):
-    fill(ShardStore(tmp_path), range(3))
+def test_a_shard_is_plain_safetensors_that_other_readers_open(tmp_path):
+    store = ShardStore(tmp_path)
+    odd = {"b": torch.arange(3, dtype=torch.float16), "a": torch.arange(5), "c": torch.tensor(2.0)}
+    with store.writer() as writer:
+        writer.add(name(1), value(1))
+        writer.add(name(2), odd)
     [path] = shards(tmp_path)
-    assert content_name(path.read_bytes()) == path.name
     with safe_open(path, framework="pt") as file:
-        assert set(file.keys()) == {f"{name(number)}/value" for number in range(3)}
+        found = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    expected = {f"{name(1)}/value": value(1)["value"]}
+    expected |= {f"{name(2)}/{field}": tensor for field, tensor in odd.items()}
+    assert found.keys() == expected.keys()
+    assert all(torch.equal(found[key], expected[key]) for key in expected)
 
 
 def test_the_same_entries_make_the_same_file_and_are_not_written_twice(tmp_path):
@@ -187,11 +195,10 @@ def test_a_damaged_header_counts_as_missing_when_the_store_is_opened(tmp_path, o
     [path] = shards(tmp_path)
     flip_a_byte(path, offset)
     store = ShardStore(tmp_path)
-    readable = [number for number in range(3) if store.has(name(number))]
-    for number in readable:
+    # The index, made before, still knows the file by its size and date; its header does not.
+    if store.has(name(0)):
         with pytest.raises(CorruptEntryError):
-            store.get(name(number))
-        break
+            store.get(name(0))
     assert [problem.path for problem in store.problems] == [path]
     assert len(store) == 0
 
@@ -244,7 +251,8 @@ def test_a_shard_of_another_format_is_left_alone(tmp_path):
     from safetensors.torch import save
 
     content = save(value(1), {"format": "cascade-cache-99", "crc32": "{}"})
-    path = tmp_path / content_name(content)
+    header = content[8 : 8 + int.from_bytes(content[:8], "little")]
+    path = tmp_path / f"{blake2b(header, digest_size=16).hexdigest()}.safetensors"
     path.write_bytes(content)
     store = ShardStore(tmp_path)
     assert len(store) == 0

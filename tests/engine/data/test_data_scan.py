@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from engine.data.buckets import plan_image
 from engine.data.decode import content_id_of
 from engine.data.scan import NoImagesError, find_images, scan_backend
 
@@ -212,3 +213,12 @@ def test_equal_bytes_have_equal_content_ids_whatever_the_name(backend, photograp
     (folder / "b.jpg").write_bytes(buffer.getvalue())
     ids = {sample.content_id for sample in scan_backend(backend()).samples}
     assert len(ids) == 1
+
+
+def test_the_configs_own_backend_is_what_a_scan_asks_for(photograph, folder):
+    from engine.config.backends import ImageBackend
+
+    photograph("a_dog_001.jpg")
+    [sample] = scan_backend(ImageBackend(id="primary", instance_data_dir=str(folder))).samples
+    assert sample.captions == ("a dog",)
+    assert plan_image(sample, ImageBackend(id="primary"), seed=1).bucket == (1024, 1024)
