@@ -44,13 +44,11 @@ def _run(session: Session, frozen) -> int:
     """Train; turn every ending into a state, an exit code and one clear message."""
     import torch
 
-    from engine.training.setup import Stopped, train
+    from engine.training.setup import train
 
     reporter = session.reporter
     try:
         outcome = train(session, frozen)
-    except Stopped as stopped:
-        return _close(session, stopped.outcome)
     except torch.OutOfMemoryError as error:
         traceback.print_exc()
         message = f"the GPU is out of memory: {str(error).splitlines()[0]}"

@@ -84,11 +84,6 @@ class TrainingConfig(BaseModel):
         group="model",
         help="Revision of the hub repositories in the local hub cache; empty is main.",
     )
-    variant: Literal["bf16"] | None = option(
-        None,
-        group="model",
-        help="Weight variant to read from the prior's repository: bf16 files take half the disk.",
-    )
     # -- data ----------------------------------------------------------------------------------
     data_backend_config: str | None = option(
         None,

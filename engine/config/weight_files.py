@@ -35,7 +35,6 @@ class WeightFiles:
     prior_config: Path
     prior_weights: tuple[Path, ...]
     text_encoder: Path
-    text_encoder_weights: tuple[Path, ...]
     tokenizer: Path
     effnet_encoder: Path
     previewer: Path
@@ -84,12 +83,11 @@ def locate_weights(
     prior_repository = _open(config, "pretrained_model_name_or_path")
     image_repository = _open(config, "pretrained_vae_model_name_or_path")
     folder = "prior_lite" if config.model_flavour == "stage-c-lite" else "prior"
-    variant = config.variant
+    prior_repository.weights("text_encoder", "model", None)
     files = WeightFiles(
         prior_config=prior_repository.file(f"{folder}/config.json"),
-        prior_weights=prior_repository.weights(folder, "diffusion_pytorch_model", variant),
+        prior_weights=prior_repository.weights(folder, "diffusion_pytorch_model", None),
         text_encoder=prior_repository.file("text_encoder/config.json").parent,
-        text_encoder_weights=prior_repository.weights("text_encoder", "model", variant),
         tokenizer=prior_repository.file("tokenizer/tokenizer_config.json").parent,
         effnet_encoder=image_repository.file("effnet_encoder.safetensors"),
         previewer=image_repository.file("previewer.safetensors"),

@@ -166,9 +166,11 @@ class Trainer:
         """Write the steps since the last report; the only host sync of the loop."""
         for record in self.meter.flush():
             self._count_skips(record)
+            if record.step % self.config.log_step_interval:
+                continue
             fields = asdict(record)
             del fields["finite"]
-            self.reporter.emit("step", epoch=self.data.epoch_of(record.step - 1), **fields)
+            self.reporter.emit("step", epoch=self.data.order.epoch_of(record.step - 1), **fields)
             self.session.track(
                 {"loss": record.loss, "lr": record.lr, "grad_norm": record.grad_norm},
                 step=record.step,

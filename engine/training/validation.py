@@ -100,7 +100,12 @@ class Validator:
 
         assert self.weights.decoder is not None
         assert self.weights.vqgan is not None
-        decoder = Decoder.load(self.weights.decoder, self.weights.vqgan, device=self.session.device)
+        decoder = Decoder.load(
+            self.weights.decoder,
+            self.weights.vqgan,
+            device=self.session.device,
+            variant=self.config.stable_cascade_decoder_variant,
+        )
         images = {}
         for prompt in self.prompts:
             if self.session.commands.should_stop():

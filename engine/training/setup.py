@@ -1,0 +1,138 @@
+"""A run from its frozen config to its outcome: the parts are built here and handed to the loop."""
+
+from __future__ import annotations
+
+import json
+
+import torch
+
+from engine import __version__
+from engine.config.frozen import FrozenConfig
+from engine.config.weight_files import WeightFiles, locate_weights
+from engine.models.previewer import load_previewer
+from engine.models.weights import WeightsError, hash_weights
+from engine.objective.weighting import build_weighting
+from engine.optim.build import build_optimizer, build_schedule
+from engine.run.files import atomic_write_json
+from engine.training.data import (
+    StoppedEarly,
+    TrainingData,
+    cache_root,
+    prepare_data,
+    validation_prompts,
+)
+from engine.training.exporting import export
+from engine.training.model import TrainedModel, build_model
+from engine.training.session import Session
+from engine.training.step import TrainStep
+from engine.training.trainer import Outcome, Trainer
+from engine.training.validation import NEGATIVE, ValidationPrompt, Validator
+
+
+def train(session: Session, frozen: FrozenConfig) -> Outcome:
+    """Prepare, train or continue, export.
+
+    Raises:
+        ValueError: a subclass of ours: data, weights or config are at fault.
+    """
+    session.reporter.phase("preparing", step=0)
+    weights, missing = locate_weights(frozen.config)
+    if weights is None:
+        raise WeightsError("; ".join(f"{p.message}. Fix: {p.fix}" for p in missing))
+    try:
+        data = prepare_data(session, frozen, weights)
+    except StoppedEarly:
+        return _stopped_before_training(session)
+    model = build_model(frozen.config, weights, session.device)
+    num_steps = _num_steps(session, data)
+    trainer = _build_trainer(session, frozen, weights, data, model, num_steps)
+    resumed_from = trainer.restore()
+    base_hash = _describe(session, weights, data)
+    session.reporter.emit(
+        "start",
+        version=__version__,
+        world_size=session.world_size,
+        device=str(session.device),
+        num_images=len(data.samples),
+        num_captions=len({key for sample in data.samples for key in sample.text_keys}),
+        num_batches_per_epoch=data.order.batches_per_epoch,
+        max_train_steps=num_steps,
+        resumed_from=resumed_from,
+        trainable_parameters=model.num_trainable,
+    )
+    outcome = trainer.fit()
+    export(session, model, outcome.step, base_hash)
+    session.reporter.phase("done", step=outcome.step)
+    return outcome
+
+
+def _stopped_before_training(session: Session) -> Outcome:
+    """Answer who asked; the caches keep what they have."""
+    number = session.commands.agree().signal_number
+    session.reporter.acknowledge(session.commands.take("stop"), "done", step=0)
+    reason = "stopped before the first step; the caches keep what was made"
+    return Outcome("stopped", session.reporter.status.step, reason, number)
+
+
+def _num_steps(session: Session, data: TrainingData) -> int:
+    config = session.config
+    if config.max_train_steps is not None:
+        return config.max_train_steps
+    assert config.num_train_epochs is not None
+    return config.num_train_epochs * data.order.batches_per_epoch
+
+
+def _build_trainer(
+    session: Session,
+    frozen: FrozenConfig,
+    weights: WeightFiles,
+    data: TrainingData,
+    model: TrainedModel,
+    num_steps: int,
+) -> Trainer:
+    config = session.config
+    model.optimizer = build_optimizer(model.parameters, config)
+    step = TrainStep(
+        session.accelerator,
+        session.accelerator.prepare_model(model.prior),
+        model.parameters,
+        model.optimizer,
+        build_schedule(config, num_steps),
+        build_weighting(config.snr_weighting, session.device),
+        max_grad_norm=config.max_grad_norm,
+        seed=config.seed,
+    )
+    validator = Validator(
+        session,
+        tuple(_prompt(data, name, text) for name, text in validation_prompts(frozen).items()),
+        _prompt(data, NEGATIVE, config.validation_negative_prompt),
+        load_previewer(weights.previewer, device=session.device),
+        weights,
+    )
+    return Trainer(session, data, model, step, validator, num_steps)
+
+
+def _prompt(data: TrainingData, name: str, text: str) -> ValidationPrompt:
+    return ValidationPrompt(name, text, *data.embeds(text))
+
+
+def _describe(session: Session, weights: WeightFiles, data: TrainingData) -> str:
+    """Add to meta.json what this run is made of; return the hash of the base weights."""
+    memory = cache_root(session.config) / "weight-hashes.json"
+    hashes = {
+        "prior": hash_weights(weights.prior_weights, memory=memory),
+        "effnet_encoder": hash_weights([weights.effnet_encoder], memory=memory),
+        "previewer": hash_weights([weights.previewer], memory=memory),
+    }
+    if session.is_main:
+        path = session.run.meta
+        meta = json.loads(path.read_text()) if path.exists() else {}
+        meta["weight_hashes"] = hashes
+        meta["dataset_fingerprint"] = data.fingerprint
+        meta["hardware"] = {
+            "device": str(session.device),
+            "name": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
+            "world_size": session.world_size,
+        }
+        atomic_write_json(path, meta)
+    return hashes["prior"]
