@@ -92,8 +92,9 @@ def build_latent_cache(
     """Encode the photographs whose latents the store lacks.
 
     ``encode`` gives [n, 16, h, w], in memory of its own, for pixels [n, 3, H, W] float32 in [0, 1]
-    on the CPU. An entry holds ``latents`` [16, h, w] as ``dtype``. A photograph that can't be read, or whose latent is
-    not finite, goes to ``quarantine`` (path, reason), and the build goes on.
+    on the CPU. An entry holds ``latents`` [16, h, w] as ``dtype``. A photograph that can't be
+    read, or whose latent is not finite, goes to ``quarantine`` (path, reason), and the build goes
+    on.
 
     Raises:
         OSError: the store can't be written to (disk full).
