@@ -6,7 +6,7 @@ OK = 0
 TRAINER_FAILED = 1
 """The trainer failed, or the run is lost."""
 USAGE = 2
-"""The command line or the config is at fault; nothing was created."""
+"""The command line or the config is at fault and nothing was created; from a run: its input is."""
 COULD_NOT_LAUNCH = 3
 """The run is alive already, or its directory or its supervisor could not be made."""
 BROKEN_PIPE = 141
