@@ -16,6 +16,8 @@ from engine.models.prior import StableCascadePrior
 from engine.models.weights import read_tensors, to_original
 
 PEFT_WEIGHTS, PEFT_CONFIG = "adapter_model.safetensors", "adapter_config.json"
+# Options of peft under which an adapter is more than (alpha / r) B A with one alpha and one r.
+_CHANGES_THE_PRODUCT = ("use_dora", "use_rslora", "rank_pattern", "alpha_pattern", "lora_bias")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +37,7 @@ def save_peft(
 ) -> None:
     """Write the folder that ``PeftModel.from_pretrained(StableCascadeUNet, folder)`` loads."""
     folder.mkdir(parents=True)
-    save_file(_contiguous(state), folder / PEFT_WEIGHTS, {"format": "pt", **metadata})
+    save_file(_contiguous(state), folder / PEFT_WEIGHTS, _described(settings, metadata))
     config = {
         "peft_type": "LORA",
         "auto_mapping": {
@@ -64,8 +66,8 @@ def save_comfyui(
     metadata: Mapping[str, str],
 ) -> None:
     """Write the single file for ComfyUI's ``models/loras``."""
-    described = {"format": "pt", "rank": str(settings.rank), "alpha": str(settings.alpha)}
-    save_file(_contiguous(to_comfyui(state, settings.alpha)), path, {**described, **metadata})
+    tensors = _contiguous(to_comfyui(state, settings.alpha))
+    save_file(tensors, path, _described(settings, metadata))
 
 
 def save_full(folder: Path, prior: StableCascadePrior) -> None:
@@ -91,18 +93,32 @@ def load_adapter(path: Path, prior: nn.Module) -> LoadedAdapter:
         AdapterError, WeightsError: neither of the two, or damaged.
     """
     if path.is_dir():
-        try:
-            config = json.loads((path / PEFT_CONFIG).read_text())
-            scale = config["lora_alpha"] / config["r"]
-        except (OSError, ValueError, KeyError) as error:
-            raise AdapterError(f"{path / PEFT_CONFIG} cannot be read: {error}") from error
-        return LoadedAdapter(read_tensors([path / PEFT_WEIGHTS]), scale)
+        return LoadedAdapter(read_tensors([path / PEFT_WEIGHTS]), _peft_scale(path / PEFT_CONFIG))
     tensors = read_tensors([path])
     if all(key.startswith(PREFIX) for key in tensors):
         raise AdapterError(f"{path} is half of a PEFT adapter: give the folder, with its config")
     modules = tuple(name for name, m in prior.named_modules() if isinstance(m, nn.Linear))
     modules += tuple(name for name, m in prior.named_modules() if hasattr(m, "lora_A"))
     return LoadedAdapter(*from_comfyui(tensors, modules))
+
+
+def _peft_scale(path: Path) -> float:
+    try:
+        config = json.loads(path.read_text())
+        scale = config["lora_alpha"] / config["r"]
+    except (OSError, ValueError, KeyError, TypeError, ZeroDivisionError) as error:
+        raise AdapterError(f"{path} cannot be read: {error!r}") from error
+    if config.get("peft_type") != "LORA":
+        raise AdapterError(f"{path}: peft_type is {config.get('peft_type')}, only LORA is read")
+    for option in _CHANGES_THE_PRODUCT:
+        if config.get(option):
+            raise AdapterError(f"{path}: {option} is {config[option]}, which is not supported")
+    return scale
+
+
+def _described(settings: LoraSettings, metadata: Mapping[str, str]) -> dict[str, str]:
+    alpha = f"{settings.alpha:g}"
+    return {"format": "pt", "rank": str(settings.rank), "alpha": alpha, **metadata}
 
 
 def _contiguous(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

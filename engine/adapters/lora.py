@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -13,9 +14,17 @@ PREFIX = "base_model.model."
 
 _ATTENTION = ("to_q", "to_k", "to_v", "to_out.0")
 _MLP = ("channelwise.0", "channelwise.4")
-# The linear layers whose input varies: text-only training feeds the image mapper zeros, and the
-# sca and crp mappers a constant.
-_OTHERS = ("kv_mapper.1", "mapper", "clip_txt_mapper", "clip_txt_pooled_mapper")
+# Text-only training feeds the image mapper zeros, so its adapter stays zero; sca and crp get a
+# constant, so theirs learn a constant.
+_OTHERS = (
+    "kv_mapper.1",
+    "mapper",
+    "mapper_sca",
+    "mapper_crp",
+    "clip_txt_mapper",
+    "clip_txt_pooled_mapper",
+    "clip_img_mapper",
+)
 TARGETS: dict[str, tuple[str, ...]] = {
     "attention": _ATTENTION,
     "attention+mlp": (*_ATTENTION, *_MLP),
@@ -51,10 +60,12 @@ def attach_lora(
     output is at first what it was.
 
     Raises:
-        AdapterError: the rank exceeds a layer's size, or a target matches no layer.
+        AdapterError: no such target, one that matches no layer, or a rank above a layer's size.
     """
     from peft import LoraConfig, inject_adapter_in_model
 
+    if settings.target not in TARGETS:
+        raise AdapterError(f"lora_target {settings.target!r} is none of {', '.join(TARGETS)}")
     suffixes = TARGETS[settings.target]
     _check_fit(prior, suffixes, settings.rank)
     prior.requires_grad_(False)
@@ -65,7 +76,10 @@ def attach_lora(
         target_modules=list(suffixes),
         bias="none",
     )
-    inject_adapter_in_model(config, prior, adapter_name=ADAPTER)
+    with warnings.catch_warnings():
+        # Of an int8 base: peft could not merge into it. We merge into the weights' file.
+        warnings.filterwarnings("ignore", message=".*get_apply_tensor_subclass")
+        inject_adapter_in_model(config, prior, adapter_name=ADAPTER)
     trained = {name: p for name, p in prior.named_parameters() if p.requires_grad}
     with torch.no_grad():
         for name, parameter in trained.items():

@@ -19,7 +19,10 @@ _STD = (0.229, 0.224, 0.225)
 
 
 class EfficientNetEncoder(nn.Module):
-    """Images [n, 3, H, W] in [0, 1] to latents [n, 16, ceil(H/32), ceil(W/32)]; float32, eval."""
+    """Images [n, 3, H, W] in [0, 1] to latents [n, 16, ceil(H/32), ceil(W/32)].
+
+    Used in eval mode and in float32, under autocast too: what it gives is what is learnt.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -32,7 +35,8 @@ class EfficientNetEncoder(nn.Module):
         )
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.mapper(self.backbone(normalise(images)))
+        with torch.autocast(images.device.type, enabled=False):
+            return self.mapper(self.backbone(normalise(images)))
 
 
 def normalise(images: Tensor) -> Tensor:

@@ -252,7 +252,8 @@ class StableCascadePrior(nn.Module):
         # The last layer in float32 also under autocast: it decides the loss.
         with torch.autocast(sample.device.type, enabled=False):
             norm, conv = self.clf
-            return conv(as_image(norm(x_BHWC.to(conv.weight.dtype))))
+            y = as_image(norm(x_BHWC))
+            return F.conv2d(y, conv.weight.to(y.dtype), conv.bias.to(y.dtype))
 
     def embed_clip(self, text: Tensor, pooled: Tensor, image: Tensor | None) -> Tensor:
         """Return the normalised CLIP tokens [B, 85, D] in the order text, pooled, image."""

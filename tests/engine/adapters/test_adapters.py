@@ -1,6 +1,7 @@
 """LoRA: attached, learnt, saved, loaded elsewhere, merged."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -28,7 +29,7 @@ from engine.adapters.names import from_comfyui, to_comfyui
 from engine.adapters.quantize import quantize_base
 from engine.models.prior import StableCascadePrior
 from engine.models.prior_config import PriorConfig
-from engine.models.weights import load_prior
+from engine.models.weights import load_prior, to_original
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 SETTINGS = LoraSettings(rank=4, alpha=6)
@@ -140,6 +141,9 @@ def test_merging_equals_the_golden_weights_and_output(prior, io):
         name = key.removeprefix("merged_diffusers.")
         if name != key:
             assert torch.allclose(merged[name], expected, atol=1e-6, rtol=0), name
+    for key, tensor in to_original(merged).items():
+        if (expected := golden.get(f"merged_original.{key}")) is not None:
+            assert torch.allclose(tensor, expected, atol=1e-6, rtol=0), key
     prior.load_state_dict(merged)
     with torch.no_grad():
         assert torch.allclose(_run(prior, io), golden["output_merged"], atol=5e-5, rtol=0)
@@ -180,6 +184,29 @@ def test_peft_loads_our_folder_onto_diffusers_network_with_the_same_output(prior
     assert torch.allclose(output, ours, atol=1e-5, rtol=0)
 
 
+def test_a_folder_that_peft_wrote_is_loaded(prior, io, tmp_path):
+    shutil.copy(GOLDEN / "lora_peft.safetensors", tmp_path / "adapter_model.safetensors")
+    shutil.copy(GOLDEN / "lora_peft_adapter_config.json", tmp_path / "adapter_config.json")
+    loaded = load_adapter(tmp_path, prior)
+    assert loaded.scale == 1.5
+    _attach(prior)
+    load_adapter_state(prior, loaded.state)
+    golden = load_file(GOLDEN / "lora_merge.safetensors")
+    with torch.no_grad():
+        assert torch.allclose(_run(prior, io), golden["output_merged"], atol=5e-5, rtol=0)
+
+
+@pytest.mark.parametrize(
+    "change", [{"use_dora": True}, {"use_rslora": True}, {"peft_type": "LOHA"}, {"r": 0}]
+)
+def test_adapters_of_another_kind_are_refused(prior, tmp_path, change):
+    shutil.copy(GOLDEN / "lora_peft.safetensors", tmp_path / "adapter_model.safetensors")
+    config = json.loads((GOLDEN / "lora_peft_adapter_config.json").read_text())
+    (tmp_path / "adapter_config.json").write_text(json.dumps(config | change))
+    with pytest.raises(AdapterError, match=r"adapter_config\.json"):
+        load_adapter(tmp_path, prior)
+
+
 @pytest.mark.parametrize("kind", ["peft", "comfyui"])
 def test_files_come_back_bit_for_bit_with_their_scale(prior, tmp_path, kind):
     settings = LoraSettings(rank=4, alpha=6, target="all-linear")
@@ -194,7 +221,20 @@ def test_files_come_back_bit_for_bit_with_their_scale(prior, tmp_path, kind):
     assert loaded.state.keys() == state.keys()
     assert all(torch.equal(loaded.state[key], state[key]) for key in state)
     with safe_open(next(path.glob("*.safetensors")) if path.is_dir() else path, "pt") as file:
-        assert file.metadata()["step"] == "12"
+        assert file.metadata() == {"format": "pt", "rank": "4", "alpha": "6", "step": "12"}
+
+
+def test_all_linear_means_every_linear_layer(prior):
+    layers = {n for n, m in prior.named_modules() if isinstance(m, torch.nn.Linear)}
+    trained = _attach(prior, LoraSettings(rank=4, alpha=4, target="all-linear"))
+    assert {name.split(".lora_")[0] for name in trained} == layers
+
+
+def test_an_unknown_target_or_one_without_layers_is_refused(prior):
+    with pytest.raises(AdapterError, match="none of attention, attention"):
+        _attach(prior, LoraSettings(rank=4, alpha=4, target="everything"))
+    with pytest.raises(AdapterError, match="no linear layer of this prior is called to_q"):
+        _attach(torch.nn.Sequential(torch.nn.Linear(8, 8)))
 
 
 def test_an_adapter_of_another_shape_is_refused(prior):
@@ -218,6 +258,39 @@ def test_a_full_model_is_written_as_both_published_layouts(prior, io, tmp_path):
         for weights in ("prior/diffusion_pytorch_model.safetensors", "stage_c.safetensors"):
             again = load_prior(tmp_path / "prior" / "config.json", [tmp_path / weights]).eval()
             assert torch.allclose(_run(again, io), expected, atol=1e-5, rtol=0)
+
+
+def test_an_original_file_can_be_written_again(tmp_path):
+    source = GOLDEN / "unet_tiny_original.safetensors"
+    prior = load_prior(GOLDEN / "config.json", [source])
+    save_full(tmp_path / "prior", prior)  # q, k and v are views of one tensor of the file
+    save_single_file(tmp_path / "stage_c.safetensors", prior)
+    written, original = load_file(tmp_path / "stage_c.safetensors"), load_file(source)
+    assert written.keys() == original.keys()
+    assert all(torch.equal(written[key], original[key]) for key in original)
+
+
+@pytest.mark.parametrize("base", ["int8-torchao", "bf16"])
+def test_a_smaller_base_trains_float32_adapters_under_autocast_with_recomputing(prior, io, base):
+    if base == "bf16":
+        prior.to(torch.bfloat16)
+    else:
+        quantize_base(prior, base)
+    trained = _attach(prior, LoraSettings(rank=4, alpha=4, target="attention+mlp"))
+    prior.train()
+    prior.set_dropout(0.0)
+    gradients = []
+    for recompute in (False, True):
+        prior.gradient_checkpointing = recompute
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            loss = _run(prior, io).float().square().mean()
+        loss.backward()
+        gradients.append([parameter.grad for parameter in trained.values()])
+        prior.zero_grad()
+    assert all(parameter.dtype == torch.float32 for parameter in trained.values())
+    for first, second in zip(*gradients, strict=True):
+        assert torch.equal(first, second)
+    assert max(gradient.abs().max() for gradient in gradients[0]) > 0
 
 
 def test_an_int8_base_stays_close_and_carries_a_trainable_adapter(prior, io):
