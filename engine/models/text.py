@@ -46,6 +46,11 @@ class TextEmbeds:
         """Indices of the captions that lost words: they have more than 77 tokens."""
         return tuple(i for i, count in enumerate(self.token_counts) if count > MAX_TOKENS)
 
+    @property
+    def num_truncated(self) -> int:
+        """How many captions lost words."""
+        return len(self.truncated)
+
 
 class TextEncoder:
     """Tokenizer and network together."""

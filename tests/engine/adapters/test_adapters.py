@@ -147,6 +147,9 @@ def test_merging_equals_the_golden_weights_and_output(prior, io):
     prior.load_state_dict(merged)
     with torch.no_grad():
         assert torch.allclose(_run(prior, io), golden["output_merged"], atol=5e-5, rtol=0)
+        wide = {k: v if k == "input.r" else v.double() for k, v in io.items()}
+        exact = _run(prior.double(), wide)
+    assert (exact - golden["output_merged_f64"]).abs().max() < 1e-5  # of float32 weights
 
 
 def test_the_active_adapter_equals_the_merged_network(prior, io):

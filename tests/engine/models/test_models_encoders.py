@@ -151,6 +151,9 @@ def test_text_conditioning_equals_the_original_padding_included():
     assert (embeds.clip_text_pooled - golden["output.clip_text_pooled"]).abs().max() < 2e-5
     assert embeds.token_counts == tuple(golden["input.attention_mask"].sum(dim=1).tolist())
     assert embeds.truncated == ()
+    exact = TextEncoder(GoldenTokenizer(golden), network.double(), "cpu").encode(list("0123"))
+    assert (exact.clip_text - golden["output.clip_text_f64"]).abs().max() < 1e-9
+    assert (exact.clip_text_pooled - golden["output.clip_text_pooled_f64"]).abs().max() < 1e-9
 
 
 @pytest.fixture(scope="module")
@@ -195,6 +198,7 @@ def test_a_published_layout_is_loaded_and_long_captions_are_counted(text_folders
     assert embeds.clip_text_pooled.shape == (3, 1, 32)
     assert embeds.token_counts == (2, 2 + 7, 2 + 120)
     assert embeds.truncated == (2,)
+    assert embeds.num_truncated == 1
     alone = encoder.encode([captions[1]])
     assert torch.allclose(alone.clip_text[0], embeds.clip_text[1], atol=1e-5)
     cut = encoder.encode([" ".join("a" * 75)])
