@@ -108,8 +108,11 @@ def start_logging(*, is_main: bool) -> None:
         stream=sys.stderr,
         force=True,
     )
-    for chatty in ("httpx", "urllib3", "filelock", "PIL", "torchao"):
+    for chatty in ("httpx", "urllib3", "filelock", "PIL"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
+    # peft imports torchao, whose own import warns of its own deprecations.
+    for warning in ("torch.utils._pytree", "torchao"):
+        logging.getLogger(warning).setLevel(logging.ERROR)
 
 
 def start_session(run: RunDirectory, config: TrainingConfig, signals: StopSignals) -> Session:

@@ -141,7 +141,7 @@ class Validator:
             seed=self.seed,
             width=image.width,
             height=image.height,
-            kind=kind,
+            source=kind,
         )
 
     def _metadata(self, prompt: ValidationPrompt, step: int, kind: str) -> dict[str, str]:
