@@ -7,10 +7,20 @@ import io
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
-_UPRIGHT = 1
 _ORIENTATION_TAG = 0x0112
+# EXIF 2.3, 4.6.4 A: what turns a stored picture upright, by its orientation. ImageOps does the same
+# and then writes the rest of the EXIF data anew, which fails on photographs that are sound.
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 _PLAIN_MODES = frozenset({"1", "L", "P", "RGB", "CMYK", "YCbCr", "LAB", "HSV"})
 _ALPHA_MODES = frozenset({"LA", "La", "PA", "RGBA", "RGBa"})
 _WIDE_MODES = frozenset({"I", "I;16", "I;16L", "I;16B", "I;16N"})
@@ -29,7 +39,8 @@ def decode(content: bytes) -> Image.Image:
     """Decode every pixel of a photograph's bytes (of several frames the first), not yet upright.
 
     Raises:
-        PixelError: truncated, damaged, no picture at all, or pixels that have no fixed range.
+        PixelError: truncated, damaged (in its EXIF data too, as it may then lie on its side), no
+            picture at all, or pixels that have no fixed range.
     """
     try:
         image = Image.open(io.BytesIO(content))
@@ -41,6 +52,11 @@ def decode(content: bytes) -> Image.Image:
         if isinstance(error, UnidentifiedImageError):
             reason = "not a picture in a known format"
         raise PixelError(f"can't be decoded: {reason}") from error
+    try:
+        _orientation(image)
+    except Exception as error:  # as above
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise PixelError(f"its EXIF data is damaged: {reason}") from error
     if image.mode not in _PLAIN_MODES | _ALPHA_MODES | _WIDE_MODES:
         raise PixelError(f"its pixels are {image.mode} (floating point), which have no fixed range")
     return image
@@ -48,13 +64,18 @@ def decode(content: bytes) -> Image.Image:
 
 def upright_size(image: Image.Image) -> tuple[int, int]:
     """Return (width, height) as EXIF orientation wants the picture seen."""
-    turned = image.getexif().get(_ORIENTATION_TAG, _UPRIGHT) in (5, 6, 7, 8)
-    return (image.height, image.width) if turned else image.size
+    return (image.height, image.width) if _orientation(image) in (5, 6, 7, 8) else image.size
+
+
+def _orientation(image: Image.Image) -> object:
+    return image.getexif().get(_ORIENTATION_TAG)
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
     """Return the picture upright in 8-bit RGB: alpha on white, 16 bits scaled down."""
-    image = ImageOps.exif_transpose(image)
+    orientation = _orientation(image)
+    if isinstance(orientation, int) and orientation in _TURNS:
+        image = image.transpose(_TURNS[orientation])
     if image.mode in _WIDE_MODES:
         values = np.asarray(image).astype(np.int64).clip(0, 65535)
         image = Image.fromarray(((values + 128) // 257).astype(np.uint8))

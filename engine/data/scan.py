@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -74,16 +75,20 @@ def scan_backend(
     Raises:
         NoImagesError: the folder is missing, or no photograph in it is good.
     """
-    folder = Path(backend.instance_data_dir)
+    folder = Path(backend.instance_data_dir).expanduser()
     if not folder.is_dir():
         raise NoImagesError(
             f"data backend {backend.id}: instance_data_dir {folder} "
             + ("is not a folder" if folder.exists() else "does not exist")
         )
-    paths = list(find_images(folder))
-    index = ScanIndex.read(index_path)
     samples: list[ImageFile] = []
     quarantined: list[Quarantined] = []
+
+    def shut_out(path: Path, error: OSError) -> None:
+        quarantined.append(Quarantined(path, f"can't be read: {error.strerror}"))
+
+    paths = list(find_images(folder, on_unreadable=shut_out))
+    index = ScanIndex.read(index_path)
     stopped = False
     results = map_ahead(partial(_inspect, backend=backend, index=index), paths)
     for done, (result, known) in enumerate(results, start=1):
@@ -102,25 +107,36 @@ def scan_backend(
     index.write(folder, complete=not stopped)
     if not samples and not stopped:
         raise NoImagesError(_why_none(backend, quarantined))
+    quarantined.sort(key=lambda item: item.path)
     return ScanReport(tuple(samples), tuple(quarantined), stopped)
 
 
-def find_images(folder: Path) -> Iterator[Path]:
+def find_images(folder: Path, *, on_unreadable: Callable[[Path, OSError], None]) -> Iterator[Path]:
     """Yield every picture file below ``folder``, sorted by path; hidden folders are not entered.
 
-    Links are followed, a folder that was entered already is not entered again.
+    Links are followed, a folder that was entered already is not entered again. What the system
+    does not let us look at (a forbidden folder, a link to itself) goes to ``on_unreadable``.
     """
     entered: set[tuple[int, int]] = set()
 
     def walk(current: Path) -> Iterator[Path]:
-        identity = current.stat()
-        if (identity.st_dev, identity.st_ino) in entered:
+        try:
+            identity = current.stat()
+            if (identity.st_dev, identity.st_ino) in entered:
+                return
+            entered.add((identity.st_dev, identity.st_ino))
+            with os.scandir(current) as entries:
+                found = sorted(entries, key=lambda entry: entry.name)
+        except OSError as error:
+            on_unreadable(current, error)
             return
-        entered.add((identity.st_dev, identity.st_ino))
-        with os.scandir(current) as entries:
-            found = sorted(entries, key=lambda entry: entry.name)
         for entry in found:
-            if entry.is_dir():
+            try:
+                is_folder = entry.is_dir()
+            except OSError as error:
+                on_unreadable(Path(entry.path), error)
+                continue
+            if is_folder:
                 if not entry.name.startswith("."):
                     yield from walk(Path(entry.path))
             elif os.path.splitext(entry.name)[1].lower() in EXTENSIONS:
@@ -153,6 +169,8 @@ def _known(path: Path, index: ScanIndex) -> KnownFile:
         status = path.stat()
     except OSError as error:
         raise PixelError(f"can't be read: {error.strerror}") from error
+    if not stat.S_ISREG(status.st_mode):  # reading a named pipe would wait for ever
+        raise PixelError("can't be read: not a regular file")
     known = index.get(path, status.st_size, status.st_mtime_ns)
     if known is not None:
         return known

@@ -90,6 +90,15 @@ def test_exif_orientation_is_applied_before_the_crop(folder, load, tag, first):
     assert colours(load())[0] == QUARTERS[first]
 
 
+def test_exif_data_that_could_not_be_written_again_still_turns_the_photograph(folder, load):
+    orientation = b"\x01\x12\x00\x03\x00\x00\x00\x01\x00\x06\x00\x00"
+    resolution_as_text = b"\x01\x1a\x00\x02\x00\x00\x00\x0472\x00\x00"
+    entries = b"\x00\x02" + orientation + resolution_as_text + bytes(4)
+    exif = b"Exif\x00\x00MM\x00*\x00\x00\x00\x08" + entries
+    quarters().save(folder / "photo.png", exif=exif)
+    assert colours(load())[0] == QUARTERS[2]
+
+
 def test_a_corner_crop_of_a_turned_photograph_is_its_upright_corner(folder, load):
     exif = Image.Exif()
     exif[0x0112] = 6  # the stored picture's left edge is the upright one's top

@@ -1,13 +1,17 @@
 """What a scan finds, what it leaves out, and that it says so."""
 
+import errno
 import io
 import json
 import os
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from engine.config.backends import parse_backends
 from engine.data.buckets import plan_image
 from engine.data.decode import content_id_of
 from engine.data.scan import NoImagesError, find_images, scan_backend
@@ -66,16 +70,86 @@ def test_a_link_to_nothing_is_quarantined(backend, photograph, folder):
     assert "can't be read" in quarantined(scan_backend(backend()))["gone.jpg"]
 
 
+def refuse(path, error):
+    pytest.fail(f"{path} should be readable: {error}")
+
+
 def test_a_folder_linked_into_itself_is_entered_once(photograph, folder):
     path = photograph("a/one.jpg")
     (folder / "a" / "again").symlink_to(folder)
-    assert list(find_images(folder)) == [path]
+    assert list(find_images(folder, on_unreadable=refuse)) == [path]
 
 
 def test_hidden_folders_are_not_entered(photograph, folder):
     path = photograph("one.jpg")
     photograph(".thumbnails/one.jpg")
-    assert list(find_images(folder)) == [path]
+    assert list(find_images(folder, on_unreadable=refuse)) == [path]
+
+
+@pytest.mark.parametrize("name", ["loop", "loop.jpg"])
+def test_a_link_to_itself_is_quarantined_and_the_scan_goes_on(backend, photograph, folder, name):
+    photograph("good.jpg")
+    (folder / name).symlink_to(name)
+    report = scan_backend(backend())
+    assert [sample.path.name for sample in report.samples] == ["good.jpg"]
+    assert "can't be read: Too many levels" in quarantined(report)[name]
+
+
+def test_a_folder_that_may_not_be_entered_is_quarantined_in_its_place(
+    backend, photograph, folder, monkeypatch
+):
+    photograph("a.jpg").write_bytes(b"no picture")
+    photograph("locked/one.jpg")
+    photograph("z.jpg")
+    scandir = os.scandir
+
+    def locked(path):  # by hand: root may enter whatever its mode says
+        if os.path.basename(path) == "locked":
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", locked)
+    report = scan_backend(backend())
+    assert [sample.path.name for sample in report.samples] == ["z.jpg"]
+    assert [item.path.name for item in report.quarantined] == ["a.jpg", "locked"]
+    assert report.quarantined[1].reason == "can't be read: Permission denied"
+
+
+def test_a_named_pipe_is_quarantined_and_not_waited_for(backend, photograph, folder):
+    photograph("good.jpg")
+    os.mkfifo(folder / "pipe.jpg")
+    assert quarantined(scan_backend(backend()))["pipe.jpg"] == "can't be read: not a regular file"
+
+
+def test_damaged_exif_data_is_quarantined(backend, photograph, folder):
+    photograph("good.jpg")
+    content = photograph("bad.webp", exif=orientation(6)).read_bytes()
+    (folder / "bad.webp").write_bytes(content.replace(b"MM\0*", b"MM\0c"))
+    assert "EXIF data is damaged" in quarantined(scan_backend(backend()))["bad.webp"]
+
+
+def test_a_folder_may_be_given_as_text_and_under_the_home_folder(
+    backend, photograph, folder, monkeypatch
+):
+    path = photograph("good.jpg")
+    monkeypatch.setenv("HOME", str(folder.parent))
+    for given in (str(folder), f"~/{folder.name}"):
+        [sample] = scan_backend(replace(backend(), instance_data_dir=given)).samples
+        assert sample.path == path
+
+
+def test_the_quickstarts_own_backend_is_scanned_as_the_config_reads_it(photograph, folder):
+    photograph("a_red_barn.jpg", 900, 800)
+    photograph("low.jpg", 900, 700)
+    quickstart = Path(__file__).parents[3] / "config/stable_cascade/multidatabackend.json"
+    raw = json.loads(quickstart.read_text())
+    raw[0]["instance_data_dir"] = str(folder)
+    (backend, _), problems = parse_backends(raw)
+    assert not [problem for problem in problems if problem.severity == "error"]
+    report = scan_backend(backend)
+    assert [sample.captions for sample in report.samples] == [("a red barn",)]
+    assert "minimum_image_size 768" in quarantined(report)["low.jpg"]
+    assert plan_image(report.samples[0], backend, seed=42).bucket == (1024, 1024)
 
 
 def test_size_is_judged_by_the_shorter_side_as_the_picture_is_seen(backend, photograph):
