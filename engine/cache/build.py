@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor
 
 from engine.cache.keys import latent_key, text_key
-from engine.cache.progress import BuildResult, Meter, Report
+from engine.cache.progress import BuildResult, CachePlan, Meter, Report
 from engine.cache.store import ShardStore
 from engine.cache.writer import ShardWriter
 from engine.data.buckets import PlannedImage
@@ -28,8 +29,46 @@ Item = tuple[str, PlannedImage]
 Decoded = tuple[str, PlannedImage, Tensor | str]
 
 
+_NUM_TOKENS, _LATENT_CHANNELS = 77, 16
+_HEADER_BYTES = 160  # what a tensor's name, place and checksum take in a shard's header
+
+
 class NonFiniteEmbedsError(ValueError):
     """The text encoder gave NaN or infinity for a caption."""
+
+
+def plan_text_cache(
+    store: ShardStore,
+    captions: Iterable[str],
+    *,
+    encoder_hash: str,
+    dtype: torch.dtype = torch.bfloat16,
+    text_width: int = 1280,
+) -> CachePlan:
+    """Return what ``build_text_cache`` would do, without doing it; ``text_width`` is D."""
+    keys = {text_key(text, encoder_hash=encoder_hash, dtype=dtype) for text in captions}
+    absent = len(store.missing(keys))
+    size = (_NUM_TOKENS + 1) * text_width * dtype.itemsize + 2 * _HEADER_BYTES
+    return CachePlan(len(keys), len(keys) - absent, absent * size)
+
+
+def plan_latent_cache(
+    store: ShardStore,
+    planned: Iterable[PlannedImage],
+    *,
+    encoder_hash: str,
+    dtype: torch.dtype = torch.float32,
+) -> CachePlan:
+    """Return what ``build_latent_cache`` would do, without doing it."""
+    sizes = {
+        latent_key(image, encoder_hash=encoder_hash, dtype=dtype): math.prod(image.latent)
+        for image in planned
+    }
+    absent = store.missing(sizes)
+    num_bytes = sum(
+        _LATENT_CHANNELS * sizes[key] * dtype.itemsize + _HEADER_BYTES for key in absent
+    )
+    return CachePlan(len(sizes), len(sizes) - len(absent), num_bytes)
 
 
 def build_text_cache(

@@ -28,6 +28,23 @@ class CacheProgress:
 
 
 @dataclass(frozen=True, slots=True)
+class CachePlan:
+    """What a build would do: ``needed`` different values, ``present`` of them on disk already.
+
+    ``estimated_bytes`` is what the missing ones will take on disk.
+    """
+
+    needed: int
+    present: int
+    estimated_bytes: int
+
+    @property
+    def missing(self) -> int:
+        """How many values would be made."""
+        return self.needed - self.present
+
+
+@dataclass(frozen=True, slots=True)
 class BuildResult:
     """What a build did: values needed, found (``hits``), ``made`` now, and left out (``failed``).
 

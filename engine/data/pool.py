@@ -22,11 +22,12 @@ def map_ahead(
 ) -> Generator[Result, None, None]:
     """Yield ``function(item)`` in the order of ``items``, computed in threads.
 
-    At most ``ahead`` results (default: 4 a thread) are begun before they are asked for. Closing the
-    iterator early cancels what has not begun. An exception is raised where its result would be.
+    While the caller works on one result, every thread has work and ``ahead`` more results may wait
+    (default: 3 a thread). Closing the iterator early cancels what has not begun. An exception is
+    raised where its result would be.
     """
     workers = num_workers()
-    limit = ahead or 4 * workers
+    limit = workers + (3 * workers if ahead is None else ahead)
     waiting: deque[Future[Result]] = deque()
     with ThreadPoolExecutor(workers, thread_name_prefix="pictures") as pool:
         try:

@@ -1,5 +1,7 @@
 """Builds make what is needed and missing, once, and survive what they meet."""
 
+import os
+import threading
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -8,7 +10,13 @@ import pytest
 import torch
 from PIL import Image
 
-from engine.cache.build import NonFiniteEmbedsError, build_latent_cache, build_text_cache
+from engine.cache.build import (
+    NonFiniteEmbedsError,
+    build_latent_cache,
+    build_text_cache,
+    plan_latent_cache,
+    plan_text_cache,
+)
 from engine.cache.keys import latent_key, text_key
 from engine.cache.store import ShardStore
 from engine.data.buckets import PlannedImage, plan_image
@@ -215,6 +223,49 @@ def test_a_latent_that_is_not_finite_is_quarantined_under_each_of_its_names(tmp_
     assert reasons.keys() == {"photo_a.jpg", "copy.jpg"}
     assert "not finite" in reasons["copy.jpg"]
     assert len(store) == 0
+
+
+def test_every_thread_decodes_though_the_encoder_takes_one_at_a_time(
+    tmp_path, backend, monkeypatch
+):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(6)), raising=False)
+    planned = plan(backend)
+    contents = {image.image.path: image.image.path.read_bytes() for image in planned}
+    for path in contents:
+        path.unlink()
+        os.mkfifo(path)
+    store = ShardStore(tmp_path / "cache")
+    builder = threading.Thread(target=lambda: build(store, planned, batch_size=1))
+    builder.start()
+    # A pipe opens for writing once somebody reads it: all six are being read at the same time.
+    pipes = {path: path.open("wb") for path in contents}
+    for path, pipe in pipes.items():
+        with pipe:
+            pipe.write(contents[path])
+    builder.join()
+    assert store.missing(keys_of(planned)) == []
+
+
+def test_a_plan_says_what_a_build_then_does(tmp_path, backend):
+    store, planned = ShardStore(tmp_path / "cache"), plan(backend)
+    build(store, planned[:2])
+    before = store.num_bytes
+    planning = plan_latent_cache(store, planned, encoder_hash=HASH)
+    result, _ = build(store, planned)
+    assert (planning.needed, planning.present, planning.missing) == (6, 2, 4)
+    assert (result.needed, result.hits, result.made) == (6, 2, 4)
+    assert store.num_bytes - before == pytest.approx(planning.estimated_bytes, rel=0.1)
+    done = plan_latent_cache(store, planned, encoder_hash=HASH)
+    assert (done.missing, done.estimated_bytes) == (0, 0)
+
+
+def test_a_plan_of_text_says_what_a_build_then_does(tmp_path):
+    store, captions = ShardStore(tmp_path), ["a dog", "a cat", "a dog", ""]
+    planning = plan_text_cache(store, captions, encoder_hash=HASH, text_width=8)
+    build_text_cache(store, captions, TextEncoder(), encoder_hash=HASH, batch_size=3)
+    assert (planning.needed, planning.present) == (3, 0)
+    assert store.num_bytes == pytest.approx(planning.estimated_bytes, rel=0.1)
+    assert plan_text_cache(store, ["a dog"], encoder_hash=HASH, text_width=8).missing == 0
 
 
 def test_a_build_that_is_asked_to_stop_keeps_what_it_made(tmp_path, backend):
