@@ -8,13 +8,14 @@ finished stays. The folder's listing is the truth; ``index.json`` only spares re
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import re
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +31,7 @@ _INDEX_NAME = "index.json"
 _INDEX_VERSION = 1
 _MAX_OPEN_SHARDS = 256
 _LEFTOVER_SECONDS = 3600.0
+_UNWRITABLE = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT})
 
 
 class MissingEntryError(RuntimeError):
@@ -213,7 +215,7 @@ class ShardStore:
         path = self.root / name
         self._forget(name)
         self.problems.append(ShardProblem(path, reason))
-        with contextlib.suppress(FileNotFoundError, PermissionError):
+        with contextlib.suppress(FileNotFoundError), _unwritable_is_fine():
             path.rename(path.with_name(f"{name}.corrupt"))
 
     def _list_shards(self) -> dict[str, tuple[int, int]]:
@@ -245,12 +247,22 @@ class ShardStore:
             }
         text = json.dumps({"version": _INDEX_VERSION, "shards": shards}, separators=(",", ":"))
         # It only saves time: a folder that can't be written to can still be read from.
-        with contextlib.suppress(PermissionError):
+        with _unwritable_is_fine():
             atomic_write_text(self.root / _INDEX_NAME, text + "\n", durable=False)
 
     def _sweep_leftovers(self) -> None:
         """Remove what killed writers left half written, once no live one can still hold it."""
         for path in self.root.glob(f".*{SUFFIX}.*.tmp"):
-            with contextlib.suppress(FileNotFoundError, PermissionError):
+            with contextlib.suppress(FileNotFoundError), _unwritable_is_fine():
                 if time.time() - path.stat().st_mtime > _LEFTOVER_SECONDS:
                     path.unlink()
+
+
+@contextlib.contextmanager
+def _unwritable_is_fine() -> Iterator[None]:
+    """Pass over a folder without permission or room, or on a read-only disk."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _UNWRITABLE:
+            raise

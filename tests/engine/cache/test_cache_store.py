@@ -1,5 +1,6 @@
 """Shards are whole or absent, and what is read is what was written."""
 
+import errno
 import json
 import os
 import threading
@@ -355,6 +356,30 @@ def test_more_shards_than_may_be_open_are_read_all_the_same(tmp_path, monkeypatc
         assert_holds(store, range(12))
     store.close()
     assert_holds(store, range(12))
+
+
+@pytest.mark.parametrize("code", [errno.EROFS, errno.ENOSPC])
+def test_a_cache_on_a_read_only_or_full_disk_is_still_read(tmp_path, monkeypatch, code):
+    fill(ShardStore(tmp_path), range(3))
+    (tmp_path / "index.json").unlink()
+    (tmp_path / f"{'0' * 32}.safetensors").write_bytes(b"damaged")
+    open_file = os.open
+
+    def refuse(path, flags, *rest, **options):
+        if flags & os.O_CREAT:
+            raise OSError(code, os.strerror(code), str(path))
+        return open_file(path, flags, *rest, **options)
+
+    def refuse_rename(path, *rest):
+        raise OSError(code, os.strerror(code), str(path))
+
+    monkeypatch.setattr(os, "open", refuse)
+    monkeypatch.setattr(os, "rename", refuse_rename)
+    store = ShardStore(tmp_path)
+    assert_holds(store, range(3))
+    assert len(store.problems) == 1
+    with pytest.raises(OSError, match=os.strerror(code)):
+        fill(store, range(4))
 
 
 def test_a_shard_that_cannot_be_written_is_the_writers_error(tmp_path):
