@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
@@ -9,22 +10,28 @@ from pydantic import BaseModel, ConfigDict
 
 from engine.config.options import Option, option, options_of
 from engine.config.problems import Edit, Problem, error
-from engine.config.reading import read_model
+from engine.config.reading import read_model, shown
 from engine.config.resolution import Resolution
 
 _TYPES = {
-    name: f"backend type {name} is not supported yet; local is"
-    for name in ("aws", "csv", "huggingface")
+    name: f"backend type {name} is not supported yet; local works"
+    for name in ("aws", "csv", "huggingface", "webshart")
+}
+_CROP_STYLES = {"face": "crop_style face is not supported yet; random, center and corner work"}
+_CAPTION_STRATEGIES = {
+    name: f"caption_strategy {name} is not supported yet; "
+    "filename, textfile and instanceprompt work"
+    for name in ("parquet", "csv", "huggingface", "webshart")
 }
 
 
 class ImageBackend(BaseModel):
     """A folder of captioned photographs."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
     id: str = option("", group="data", help="Name of the backend, unique.")
-    type: Literal["local", "aws", "csv", "huggingface"] = option(
+    type: Literal["local"] = option(
         "local", group="data", help="Where it lies.", unsupported=_TYPES
     )
     dataset_type: Literal["images", "image"] = option(
@@ -49,7 +56,10 @@ class ImageBackend(BaseModel):
         help="Crop to the bucket by crop_style; false always crops as little as possible, centred.",
     )
     crop_style: Literal["random", "center", "corner"] = option(
-        "random", group="data", help="Which part a crop keeps; random is fixed by the seed."
+        "random",
+        group="data",
+        help="Which part a crop keeps; random is fixed by the seed.",
+        unsupported=_CROP_STYLES,
     )
     minimum_image_size: int | None = option(
         None, group="data", ge=1, unit="px", help="Pictures with a shorter side are left out."
@@ -65,7 +75,10 @@ class ImageBackend(BaseModel):
         None, group="data", ge=1, unit="px", help="Shorter side of pictures that are too large."
     )
     caption_strategy: Literal["filename", "textfile", "instanceprompt"] = option(
-        "filename", group="data", help="Where captions come from."
+        "filename",
+        group="data",
+        help="Where captions come from: the file's name, a .txt beside it, or instance_prompt.",
+        unsupported=_CAPTION_STRATEGIES,
     )
     instance_prompt: str | None = option(
         None, group="data", help="Caption of every picture, or what is put before each."
@@ -74,7 +87,11 @@ class ImageBackend(BaseModel):
         False, group="data", help="Put instance_prompt before each caption."
     )
     repeats: int = option(
-        1, group="data", ge=0, help="Times each picture is seen per epoch; 0 counts as 1."
+        1,
+        group="data",
+        ge=0,
+        le=100_000,
+        help="Times each picture is seen per epoch; 0 counts as 1.",
     )
     cache_dir: str | None = option(
         None, group="data", kind="path", help="Folder of its latent cache; empty is the run's."
@@ -84,10 +101,10 @@ class ImageBackend(BaseModel):
 class TextEmbedBackend(BaseModel):
     """A folder where text embeds are cached."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
     id: str = option("", group="data", help="Name of the backend, unique.")
-    type: Literal["local", "aws"] = option(
+    type: Literal["local"] = option(
         "local", group="data", help="Where it lies.", unsupported=_TYPES
     )
     dataset_type: Literal["text_embeds"] = option(
@@ -104,7 +121,11 @@ BACKEND_OPTIONS: dict[str, dict[str, Option]] = {
     "images": options_of(ImageBackend),
     "text_embeds": options_of(TextEmbedBackend),
 }
-_NOT_YET = ("eval", "conditioning", "image_embeds", "video", "audio", "caption")
+_NOT_YET = (
+    "eval", "conditioning", "conditioning_image_embeds", "image_embeds", "video", "audio",
+    "caption", "distillation_cache", "grounding",
+)  # fmt: skip
+_DATASET_TYPES = ("images", "image", "text_embeds")
 
 
 def backend_key(identity: str, key: str = "") -> str:
@@ -113,42 +134,54 @@ def backend_key(identity: str, key: str = "") -> str:
 
 
 def parse_backends(raw: Any) -> tuple[tuple[Backend, ...], tuple[Problem, ...]]:
-    """Read a list of backends; return those without errors, and every problem."""
+    """Read a list of backends; return those that could be read, and every problem.
+
+    In a backend with problems, the options in error have their defaults.
+    """
     if not isinstance(raw, Sequence) or isinstance(raw, str):
-        return (), (error("data_backend_config", "must hold a list of backends"),)
+        message = f"is {shown(raw)}, expected a list of backends"
+        return (), (error("data_backend", message, "write [[data_backend]] before each"),)
     backends: list[Backend] = []
     problems: list[Problem] = []
     for position, values in enumerate(raw):
         if not isinstance(values, Mapping):
-            problems.append(error(backend_key(str(position)), "must be a table of options"))
+            message = "must be a table of options: { … }"
+            problems.append(error(backend_key(str(position)), message))
             continue
-        backend, found = _parse_one(values, str(values.get("id") or position))
+        plain = {str(key).removeprefix("--"): value for key, value in values.items()}
+        backend, found = _parse_one(plain, position)
         problems += found
         if backend is not None:
             backends.append(backend)
     return tuple(backends), tuple(problems)
 
 
-def _parse_one(values: Mapping[str, Any], identity: str) -> tuple[Backend | None, list[Problem]]:
+def _parse_one(values: dict[str, Any], position: int) -> tuple[Backend | None, list[Problem]]:
+    given = values.get("id")
+    identity = given if isinstance(given, str) and given else str(position)
     kind = values.get("dataset_type", "images")
-    if kind in _NOT_YET:
-        return None, [
-            error(
-                backend_key(identity, "dataset_type"),
-                f"dataset_type {kind} is not supported yet; images and text_embeds are",
-            )
-        ]
-    if kind not in ("images", "image", "text_embeds"):
-        fix = Edit(backend_key(identity, "dataset_type"), "images")
-        return None, [
-            error(fix.key, f"unknown dataset_type {kind!r}", "images or text_embeds", fix)
-        ]
-    model = TextEmbedBackend if kind == "text_embeds" else ImageBackend
-    parsed, problems = read_model(
-        model, {"id": identity, **values}, name=lambda key: backend_key(identity, key)
+    wrong_kind = _check_kind(kind, backend_key(identity, "dataset_type"))
+    if wrong_kind is not None:
+        return None, [wrong_kind]
+    model: type[Backend] = TextEmbedBackend if kind == "text_embeds" else ImageBackend
+    backend, problems = read_model(model, values, name=lambda key: backend_key(identity, key))
+    needed = "cache_dir" if kind == "text_embeds" else "instance_data_dir"
+    for key in ("id", needed):
+        if key not in values:
+            problems.append(error(backend_key(identity, key), f"{key} is missing", f"give {key}"))
+    return backend.model_copy(update={"id": identity}), problems
+
+
+def _check_kind(kind: Any, key: str) -> Problem | None:
+    if kind in _DATASET_TYPES:
+        return None
+    works = "images and text_embeds work"
+    if isinstance(kind, str) and kind in _NOT_YET:
+        return error(
+            key, f"dataset_type {kind} is not supported yet; {works}", "remove the backend"
+        )
+    near = difflib.get_close_matches(str(kind), _DATASET_TYPES, n=1)
+    edit = Edit(key, near[0] if near else "images")
+    return error(
+        key, f"unknown dataset_type {shown(kind)}; {works}", f"set it to {edit.value}", edit
     )
-    wanted = "cache_dir" if kind == "text_embeds" else "instance_data_dir"
-    if not values.get(wanted):
-        problems.append(error(backend_key(identity, wanted), f"{wanted} is missing"))
-    has_errors = any(problem.severity == "error" for problem in problems)
-    return (None if has_errors else parsed), problems  # type: ignore[return-value]

@@ -1,217 +1,394 @@
-"""Config files as people wrote them: an edit keeps comments, order and number formats.
+"""A config file as the person wrote it: an edit keeps comments, order and number formats.
 
-TOML goes through tomlkit. JSON is edited in its text: only the value's own characters change.
+One kind of document serves configs, lists of data backends and prompt libraries, in JSON and TOML.
+A key is an option's name (``learning_rate``), ``data_backend[<id>].<option>``, or
+``validation_prompts[<name>]``.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import re
+import stat
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import tomlkit
-from tomlkit.exceptions import ParseError, TOMLKitError
+from engine.config.json_text import (
+    Node,
+    TextSyntaxError,
+    appended,
+    parse_json,
+    position,
+    removed,
+    replaced,
+)
+from engine.config.problems import Edit, Problem
+from engine.run.files import atomic_write_bytes
 
-from engine.config.json_text import JsonText, JsonTextError
-from engine.config.problems import Problem, error
-from engine.run.files import atomic_write_text
+if TYPE_CHECKING:
+    import tomlkit
 
 Format = Literal["json", "toml"]
+Path_ = tuple[str | int, ...]
+
+BACKENDS = "data_backend"
+PROMPTS = "validation_prompts"
+_INDEXED = re.compile(r"(data_backend|validation_prompts)\[(.*)\](?:\.([\w-]+))?", re.DOTALL)
 
 
 class DocumentError(ValueError):
-    """A file that cannot be read as JSON or TOML; ``problem`` says where and why."""
+    """A file that cannot be read as a config; ``problem`` says what, where and the fix."""
 
     def __init__(self, problem: Problem) -> None:
-        super().__init__(f"{problem.where}: {problem.message}")
+        super().__init__(
+            f"{problem.where}: {problem.message}" if problem.where else problem.message
+        )
         self.problem = problem
 
 
 class Document:
-    """A JSON or TOML file with a table at its top, edited in place."""
+    """The text of one file, its values, and edits that change nothing but what they are for."""
 
     def __init__(self, path: Path, text: str, format: Format) -> None:
-        """Parse ``text``.
+        """Parse ``text``; ``path`` is where it came from, or will be saved.
 
         Raises:
-            DocumentError: with line and column.
+            DocumentError: a syntax error (with line and column), or neither a table nor a list.
         """
         self.path = path
-        self.format = format
+        self.format: Format = format
+        self._on_disk: bytes | None = None
+        self._toml: tomlkit.TOMLDocument | None = None
+        self._json: Node | None = None
+        self._lines: dict[Path_, int] | None = None
         self._saved_text = text
         self._parse(text)
 
     @classmethod
     def read(cls, path: Path) -> Document:
-        """Read a file; its suffix decides the format (``.toml``, else JSON).
+        """Read a file; ``.toml`` is TOML, anything else JSON.
 
         Raises:
-            DocumentError: unreadable or malformed.
+            DocumentError: it cannot be read, is not UTF-8, or is malformed.
         """
         try:
-            text = path.read_text(encoding="utf-8")
-        except UnicodeDecodeError as failure:
-            message = f"not UTF-8 text: {failure.reason}"
-            raise DocumentError(Problem("", "error", message, where=str(path))) from failure
+            content = path.read_bytes()
+            text = content.decode("utf-8-sig")
         except OSError as failure:
-            message = f"cannot be read: {failure.strerror or failure}"
+            message = f"{path} cannot be read: {failure.strerror or failure}"
             raise DocumentError(Problem("", "error", message, where=str(path))) from failure
-        return cls(path, text, "toml" if path.suffix == ".toml" else "json")
+        except UnicodeDecodeError as failure:
+            message = f"not UTF-8 (byte {failure.start}): save it as UTF-8"
+            raise DocumentError(Problem("", "error", message, where=str(path))) from failure
+        document = cls(path, text, format_of(path))
+        document._on_disk = content
+        return document
 
-    def _parse(self, text: str) -> None:
-        try:
-            if self.format == "toml":
-                self._toml = tomlkit.parse(text)
-            else:
-                self._json = JsonText(text)
-        except ParseError as failure:
-            reason = str(failure).rsplit(" at line", 1)[0]
-            raise self._malformed(reason, failure.line, failure.col + 1) from failure
-        except TOMLKitError as failure:
-            raise self._malformed(str(failure), 1, 1) from failure
-        except JsonTextError as failure:
-            raise self._malformed(failure.reason, failure.line, failure.column) from failure
-
-    def _malformed(self, reason: str, line: int, column: int) -> DocumentError:
-        kind = self.format.upper()
-        where = f"{self.path}:{line}:{column}"
-        return DocumentError(
-            Problem("", "error", f"malformed {kind}: {reason}", f"mend line {line}", None, where)
-        )
-
-    # -- reading ------------------------------------------------------------------------------
+    # -- values --------------------------------------------------------------------------------
 
     @property
     def values(self) -> dict[str, Any]:
-        """Everything at the top, as plain values; a leading ``--`` of keys is left out."""
-        raw = self._toml.unwrap() if self.format == "toml" else self._json.value
-        return {key.removeprefix("--"): value for key, value in raw.items()}
-
-    def text(self) -> str:
-        """The file as it would be saved."""
-        return tomlkit.dumps(self._toml) if self.format == "toml" else self._json.text
-
-    def line_of(self, key: str) -> int | None:
-        """The 1-based line on which a top-level key stands; None if it is not there."""
-        escaped = re.escape(key)
-        pattern = (
-            rf"^\s*[\"']?(?:--)?{escaped}[\"']?\s*="
-            if self.format == "toml"
-            else rf"\"(?:--)?{escaped}\"\s*:"
-        )
-        match = re.search(pattern, self.text(), re.MULTILINE)
-        if match is None:
-            return None
-        start = match.end() if self.format == "toml" else match.start() + 1
-        return self.text().count("\n", 0, start) + 1
-
-    # -- editing ------------------------------------------------------------------------------
-
-    def set(self, key: str, value: Any) -> None:
-        """Set a top-level key; a new one goes to the end of the plain keys."""
-        plain = _plain(value)
-        if self.format == "json":
-            self._json.set(self._spelt(self._json.value, key), plain)
-            return
-        spelt = self._spelt(self._toml, key)
-        if spelt in self._toml:
-            item = tomlkit.item(plain)
-            item.trivia.comment_ws = self._toml[spelt].trivia.comment_ws
-            item.trivia.comment = self._toml[spelt].trivia.comment
-            self._toml[spelt] = item
-        else:
-            self._insert_before_tables(spelt, plain)
-
-    def _insert_before_tables(self, key: str, value: Any) -> None:
-        """TOML: a key after ``[table]`` would belong to the table."""
-        text = self.text()
-        match = re.search(r"^\s*\[", text, re.MULTILINE)
-        line = f"{key} = {tomlkit.item(value).as_string()}\n"
-        if match is None:
-            text = text + ("" if text.endswith("\n") or not text else "\n") + line
-        else:
-            head = text[: match.start()].rstrip("\n")
-            text = f"{head}\n{line}\n{text[match.start() :].lstrip(chr(10))}"
-        self._toml = tomlkit.parse(text)
-
-    def unset(self, key: str) -> None:
-        """Remove a top-level key, if it is there: its default counts again."""
-        if self.format == "json":
-            self._json.unset(self._spelt(self._json.value, key))
-            return
-        spelt = self._spelt(self._toml, key)
-        if spelt in self._toml:
-            self._toml.remove(spelt)
-
-    @staticmethod
-    def _spelt(mapping: Mapping[str, Any], key: str) -> str:
-        """The key as the file spells it: with or without ``--``."""
-        return f"--{key}" if f"--{key}" in mapping else key
-
-    def set_backend(self, identity: str, key: str, value: Any) -> bool:
-        """Set an option of a ``[[data_backend]]`` in this file; False if it is not here."""
-        name = "data_backend" if self.format == "toml" else None
-        entries = self._toml.get(name, []) if name else []
-        for entry in entries:
-            if entry.get("id") == identity:
-                entry[key] = _plain(value)
-                return True
-        return False
-
-    # -- saving -------------------------------------------------------------------------------
+        """The values by key without leading ``--``; a bare list of backends is ``data_backend``."""
+        content = self._content()
+        if isinstance(content, list):
+            return {BACKENDS: content}
+        return {key.removeprefix("--"): value for key, value in content.items()}
 
     @property
-    def is_changed(self) -> bool:
-        """Whether there are edits that were not saved."""
-        return self.text() != self._saved_text
+    def is_list(self) -> bool:
+        """Whether the file is a bare list, as a file of data backends is."""
+        return isinstance(self._content(), list)
 
-    def changed_on_disk(self) -> bool:
-        """Whether someone else changed (or removed) the file since it was read or saved."""
-        try:
-            return self.path.read_text(encoding="utf-8") != self._saved_text
-        except FileNotFoundError:
-            return bool(self._saved_text)
-        except (OSError, UnicodeDecodeError):
-            return True
+    def text(self) -> str:
+        """The file's text, edits included."""
+        return self._text
 
-    def save(self) -> None:
-        """Write the file atomically.
+    def __contains__(self, key: str) -> bool:
+        return self._find(self._locate(key))[0]
 
-        Raises:
-            OSError: it cannot be written; the old content is intact.
+    def get(self, key: str, default: Any = None) -> Any:
+        """The value of ``key``, or ``default`` if it is not in the file."""
+        found, value = self._find(self._locate(key))
+        return value if found else default
+
+    def line_of(self, key: str) -> int | None:
+        """The 1-based line where ``key`` stands; for an option of a backend that lacks it, the
+        backend's; None if neither is in the file."""
+        place = self._locate(key)
+        if place is None:
+            return None
+        if self._json is not None:
+            offset = _offset_of(self._json, place)
+            return None if offset is None else position(self._text, offset)[0]
+        if self._lines is None:
+            from engine.config.toml_text import find_lines
+
+            self._lines = find_lines(self._text)
+        shorter = place[:2] if place[:1] == (BACKENDS,) else place
+        return self._lines.get(place) or self._lines.get(shorter)
+
+    # -- edits ---------------------------------------------------------------------------------
+
+    def set(self, key: str, value: Any) -> None:
+        """Set ``key``; one that is not in the file is added at the end, None in TOML removes it.
+
+        ``data_backend[<id>]`` with a mapping adds a backend. Raises KeyError for an option of a
+        backend that is not in the file.
         """
-        text = self.text()
-        atomic_write_text(self.path, text)
-        self._saved_text = text
+        if value is None and self.format == "toml":
+            self.unset(key)
+            return
+        place = self._locate(key, creating=True)
+        if place is None:
+            raise KeyError(key)
+        value = plain(value)
+        if self._json is not None:
+            self._set_json(place, value)
+        else:
+            self._set_toml(place, value)
+
+    def unset(self, key: str) -> None:
+        """Remove ``key``, so that its default applies; one that is not there stays away."""
+        place = self._locate(key)
+        if place is None or not self._find(place)[0]:
+            return
+        if self._json is not None:
+            container = _node_at(self._json, place[:-1])
+            assert container is not None
+            names: list[str | int] = [name for name, _, _ in container.members]
+            index = names.index(place[-1]) if names else int(place[-1])
+            self._parse(removed(self._text, container, index))
+            return
+        del self._container(place[:-1])[place[-1]]
+        self._refresh()
+
+    def rename(self, key: str, new_key: str) -> None:
+        """Call ``key`` otherwise, keeping its value; an unknown option gets its right name so."""
+        if key in self:
+            value = self.get(key)
+            self.unset(key)
+            self.set(new_key, value)
+
+    def apply(self, edit: Edit) -> None:
+        """Carry out a problem's edit."""
+        if edit.renames:
+            self.rename(edit.renames, edit.key)
+        else:
+            self.set(edit.key, edit.value)
+
+    def set_backend(self, identity: str, key: str, value: Any) -> bool:
+        """Set an option of a backend of this file; False if no such backend is in it."""
+        if self._locate(f"{BACKENDS}[{identity}].{key}") is None:
+            return False
+        self.set(f"{BACKENDS}[{identity}].{key}", value)
+        return True
 
     def restore(self, text: str) -> None:
         """Put an earlier :meth:`text` back, for undo."""
         self._parse(text)
 
+    # -- disk ----------------------------------------------------------------------------------
 
-def _plain(value: Any) -> Any:
-    """A value as JSON and TOML know it: tuples are lists, sizes are text."""
-    if isinstance(value, tuple | list):
-        return [_plain(part) for part in value]
-    if isinstance(value, bool | int | float | str | dict) or value is None:
-        return value
-    return str(value)
+    def changed_on_disk(self) -> bool:
+        """Whether the file is no longer what was read or last saved."""
+        try:
+            return self.path.read_bytes() != self._on_disk
+        except FileNotFoundError:
+            return self._on_disk is not None
+        except OSError:
+            return True
+
+    @property
+    def is_changed(self) -> bool:
+        """Whether there are edits that were not saved."""
+        return self._text != self._saved_text
+
+    def save(self) -> None:
+        """Write the file whole or not at all, through links and with its permissions kept.
+
+        Raises:
+            OSError: it cannot be written; the old file is as it was.
+        """
+        target = self.path.resolve()
+        mode = stat.S_IMODE(target.stat().st_mode) if target.exists() else None
+        content = self._text.encode()
+        atomic_write_bytes(target, content)
+        if mode is not None:
+            os.chmod(target, mode)
+        self._on_disk, self._saved_text = content, self._text
+
+    # -- inside --------------------------------------------------------------------------------
+
+    def _parse(self, text: str) -> None:
+        try:
+            if self.format == "json":
+                node = parse_json(text)
+                if not isinstance(node.value, dict | list):
+                    raise TextSyntaxError("a config is an object: { … }", 1, 1)
+                self._json = node
+            else:
+                from engine.config.toml_text import parse_toml
+
+                self._toml = parse_toml(text)
+            self._text, self._lines = text, None
+            self._refuse_same_keys()
+        except TextSyntaxError as failure:
+            where = f"{self.path}:{failure.line}:{failure.column}"
+            language = self.format.upper()
+            message = f"malformed {language}: {failure.message}"
+            fix = f"mend line {failure.line}"
+            raise DocumentError(Problem("", "error", message, fix, where=where)) from failure
+
+    def _refuse_same_keys(self) -> None:
+        """``--seed`` and ``seed`` are one key: given both, one would be ignored."""
+        content = self._content()
+        if isinstance(content, list):
+            return
+        for key in content:
+            if key.startswith("--") and key.removeprefix("--") in content:
+                plain_key = key.removeprefix("--")
+                message = f"{plain_key} is given twice, once with --: keep one of them"
+                raise TextSyntaxError(message, self.line_of(plain_key) or 1, 1)
+
+    def _refresh(self) -> None:
+        assert self._toml is not None
+        self._parse(self._toml.as_string())
+
+    def _content(self) -> Any:
+        if self._json is not None:
+            return self._json.value
+        assert self._toml is not None
+        return self._toml.unwrap()
+
+    def _locate(self, key: str, *, creating: bool = False) -> Path_ | None:
+        """The steps from the root to ``key`` as it is spelled in the file."""
+        content = self._content()
+        indexed = _INDEXED.fullmatch(key)
+        if indexed is None:
+            if isinstance(content, list):
+                return None
+            return (f"--{key}",) if f"--{key}" in content else (key,)
+        table, name, inner = indexed[1], indexed[2], indexed[3]
+        if table == PROMPTS:
+            return (PROMPTS, name) if PROMPTS in content or self.format == "toml" else (name,)
+        backends = content if isinstance(content, list) else content.get(BACKENDS, [])
+        base: Path_ = () if isinstance(content, list) else (BACKENDS,)
+        index = _backend_index(backends, name)
+        if index is None:
+            return (*base, len(backends)) if creating and not inner else None
+        if not inner:
+            return (*base, index)
+        dashed = isinstance(backends[index], Mapping) and f"--{inner}" in backends[index]
+        return (*base, index, f"--{inner}" if dashed else inner)
+
+    def _find(self, place: Path_ | None) -> tuple[bool, Any]:
+        if place is None:
+            return False, None
+        value = self._content()
+        for step in place:
+            try:
+                value = value[step]
+            except (KeyError, IndexError, TypeError):
+                return False, None
+        return True, value
+
+    def _set_json(self, place: Path_, value: Any) -> None:
+        assert self._json is not None
+        node = _node_at(self._json, place)
+        if node is not None:
+            self._parse(replaced(self._text, node, value))
+            return
+        container = _node_at(self._json, place[:-1])
+        if container is None:  # the table itself is new
+            first: Any = [value] if isinstance(place[-1], int) else {place[-1]: value}
+            self._parse(appended(self._text, self._json, first, str(place[0])))
+            return
+        key = None if isinstance(place[-1], int) else place[-1]
+        self._parse(appended(self._text, container, value, key))
+
+    def _set_toml(self, place: Path_, value: Any) -> None:
+        import tomlkit
+
+        from engine.config.toml_text import to_item
+
+        assert self._toml is not None
+        if place[0] not in self._toml and len(place) > 1:
+            new = tomlkit.aot() if place[0] == BACKENDS else tomlkit.table()
+            self._toml.append(str(place[0]), new)
+        container = self._container(place[:-1])
+        if isinstance(place[-1], int) and place[-1] >= len(container):
+            container.append(to_item(value))
+        elif place[-1] in container if isinstance(place[-1], str) else True:
+            old = container[place[-1]]
+            new_item = to_item(value)
+            if hasattr(old, "trivia") and hasattr(new_item, "trivia"):
+                new_item.trivia.comment = old.trivia.comment
+                new_item.trivia.comment_ws = old.trivia.comment_ws
+            container[place[-1]] = new_item
+        else:
+            container[place[-1]] = to_item(value)
+        self._refresh()
+
+    def _container(self, place: Path_) -> Any:
+        container: Any = self._toml
+        for step in place:
+            container = container[step]
+        return container
 
 
-def read_values(path: Path) -> tuple[Any, Problem | None]:
-    """Read a JSON file of any shape (backends, prompt library); the problem if it is malformed."""
-    try:
-        return JsonText(path.read_text(encoding="utf-8"), top=None).value, None
-    except JsonTextError as failure:
-        where = f"{path}:{failure.line}:{failure.column}"
-        message = f"malformed JSON: {failure.reason}"
-        return None, Problem("", "error", message, f"mend line {failure.line}", None, where)
-    except (OSError, UnicodeDecodeError) as failure:
-        return None, error("", f"{path} cannot be read: {failure}")
+def format_of(path: Path) -> Format:
+    """The format that a file's name stands for: ``.toml`` is TOML, anything else JSON."""
+    return "toml" if path.suffix.lower() == ".toml" else "json"
+
+
+def plain(value: Any) -> Any:
+    """A value in the types that both formats know: sizes and paths become text, tuples lists."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(inner) for inner in value]
+    return value if isinstance(value, str | bool | int | float | None) else str(value)
+
+
+def _backend_index(backends: Any, name: str) -> int | None:
+    """Which backend is meant: by its id, else by its position (as problems name one without id)."""
+    if not isinstance(backends, list):
+        return None
+    for index, backend in enumerate(backends):
+        if isinstance(backend, Mapping) and name in (backend.get("id"), backend.get("--id")):
+            return index
+    return int(name) if name.isdecimal() and int(name) < len(backends) else None
+
+
+def _node_at(root: Node, place: Path_) -> Node | None:
+    node: Node | None = root
+    for step in place:
+        if node is None:
+            return None
+        if isinstance(step, int):
+            node = node.items[step] if step < len(node.items) else None
+        else:
+            found = node.member(step)
+            node = found[1] if found else None
+    return node
+
+
+def _offset_of(root: Node, place: Path_) -> int | None:
+    """Where a key, or for a list's item its value, begins; of an absent option its table."""
+    parent = _node_at(root, place[:-1])
+    if parent is None or not place:
+        return None
+    if isinstance(place[-1], int):
+        item = _node_at(parent, place[-1:])
+        return item.start if item else None
+    found = parent.member(place[-1])
+    if found is not None:
+        return found[0]
+    return parent.start if len(place) > 1 else None
 
 
 def to_json(values: Any) -> str:
     """JSON as this project writes it."""
-    return json.dumps(values, indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(plain(values), indent=2, ensure_ascii=False) + "\n"

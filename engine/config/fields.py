@@ -27,32 +27,37 @@ GROUPS = (
     "experimental",
 )
 
-_PRECISIONS = {
-    name: f"base_model_precision {name} is not supported yet; int8-torchao and no_change are"
-    for name in ("bf16", "int4-torchao", "fp8-torchao", "nf4-bnb")
-}
-_OPTIMIZERS = {
-    name: f"optimizer {name} is not supported yet; adamw_bf16 and torch-adamw are"
-    for name in (
-        "adamw-8bit",
-        "lion",
-        "adafactor",
-        "prodigy",
-        "schedule-free-adamw",
-        "muon",
-    )
-}
-_SCHEDULERS = {
-    name: f"lr_scheduler {name} is not supported yet; constant, constant_with_warmup, linear and "
-    "cosine are"
-    for name in ("cosine_with_restarts", "polynomial", "sine")
-}
+
+def _not_yet(option_name: str, names: str, instead: str) -> dict[str, str]:
+    """Well-known values that nothing here implements yet, each with what to say about it."""
+    return {
+        name: f"{option_name} {name} is not supported yet; {instead} work" for name in names.split()
+    }
+
+
+_PRECISIONS = _not_yet(
+    "base_model_precision",
+    "bf16 fp8-torchao int4-torchao nf4-bnb fp4-bnb int8-quanto int4-quanto int2-quanto fp8-quanto",
+    "no_change and int8-torchao",
+)
+_OPTIMIZERS = _not_yet(
+    "optimizer",
+    "adafactor adamw8bit adamw-8bit ao-adamw8bit bnb-adamw8bit bnb-lion came dadaptation lion muon "
+    "optimi-adamw optimi-lion optimi-stableadamw prodigy schedule-free-adamw adamw_schedulefree "
+    "sgd soap stableadamw",
+    "adamw_bf16 and torch-adamw",
+)
+_SCHEDULERS = _not_yet(
+    "lr_scheduler",
+    "cosine_with_restarts polynomial sine rex inverse_sqrt wsd",
+    "constant, constant_with_warmup, linear and cosine",
+)
 
 
 class TrainingConfig(BaseModel):
     """One run's options, complete: what is not in the file has its default."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
     # -- model ---------------------------------------------------------------------------------
     model_family: Literal["stable_cascade"] = option(
@@ -107,20 +112,35 @@ class TrainingConfig(BaseModel):
         "configured; empty is <output_dir>/cache.",
     )
     vae_batch_size: int = option(
-        1, group="data", ge=1, unit="images", help="Images per forward of the image encoder."
+        1,
+        group="data",
+        ge=1,
+        le=1024,
+        unit="images",
+        help="Images per forward of the image encoder.",
     )
     text_encoder_batch_size: int = option(
-        16, group="data", ge=1, unit="captions", help="Captions per forward of the text encoder."
+        16,
+        group="data",
+        ge=1,
+        le=4096,
+        unit="captions",
+        help="Captions per forward of the text encoder.",
     )
     dataloader_prefetch: int = option(
-        2, group="data", ge=1, unit="steps", help="Steps that are read ahead of the training."
+        2,
+        group="data",
+        ge=1,
+        le=64,
+        unit="steps",
+        help="Steps that are read ahead of the training.",
     )
     # -- adapter -------------------------------------------------------------------------------
-    lora_type: Literal["standard", "lycoris"] = option(
+    lora_type: Literal["standard"] = option(
         "standard",
         group="adapter",
         help="standard is LoRA through peft.",
-        unsupported={"lycoris": "lora_type lycoris is not supported yet; standard is"},
+        unsupported={"lycoris": "lora_type lycoris is not supported yet; standard works"},
     )
     lora_rank: int = option(
         16, group="adapter", ge=1, le=1024, help="Rank of the adapter; 8 to 32 is usual."
@@ -171,12 +191,13 @@ class TrainingConfig(BaseModel):
         help="Passes over the data, when max_train_steps is empty.",
     )
     train_batch_size: int = option(
-        4, group="training", ge=1, unit="images", help="Images per forward on each GPU."
+        4, group="training", ge=1, le=4096, unit="images", help="Images per forward on each GPU."
     )
     gradient_accumulation_steps: int = option(
         1,
         group="training",
         ge=1,
+        le=4096,
         help="Forwards per optimizer step; the batch grows by this factor without more VRAM.",
     )
     gradient_checkpointing: bool = option(
@@ -209,16 +230,7 @@ class TrainingConfig(BaseModel):
         1, group="training", ge=1, unit="steps", help="Steps between updates of the average."
     )
     # -- optimizer -----------------------------------------------------------------------------
-    optimizer: Literal[
-        "adamw_bf16",
-        "torch-adamw",
-        "adamw-8bit",
-        "lion",
-        "adafactor",
-        "prodigy",
-        "schedule-free-adamw",
-        "muon",
-    ] = option(
+    optimizer: Literal["adamw_bf16", "torch-adamw"] = option(
         "adamw_bf16",
         group="optimizer",
         help="adamw_bf16 keeps its moments in bf16; torch-adamw keeps them in fp32.",
@@ -227,15 +239,7 @@ class TrainingConfig(BaseModel):
     learning_rate: float = option(
         1e-4, group="optimizer", gt=0, le=1, help="Peak learning rate; 5e-5 to 2e-4 suits a LoRA."
     )
-    lr_scheduler: Literal[
-        "constant",
-        "constant_with_warmup",
-        "linear",
-        "cosine",
-        "cosine_with_restarts",
-        "polynomial",
-        "sine",
-    ] = option(
+    lr_scheduler: Literal["constant", "constant_with_warmup", "linear", "cosine"] = option(
         "cosine",
         group="optimizer",
         help="Course of the learning rate over the run.",
@@ -267,9 +271,7 @@ class TrainingConfig(BaseModel):
     i_know_what_i_am_doing: bool = option(
         False, group="precision", help="Turns the mixed_precision error into a warning."
     )
-    base_model_precision: Literal[
-        "no_change", "int8-torchao", "bf16", "int4-torchao", "fp8-torchao", "nf4-bnb"
-    ] = option(
+    base_model_precision: Literal["no_change", "int8-torchao"] = option(
         "no_change",
         group="precision",
         help="Precision of the frozen base under a LoRA: int8-torchao takes a quarter of the VRAM.",
@@ -417,7 +419,11 @@ class TrainingConfig(BaseModel):
     )
     # -- distribution --------------------------------------------------------------------------
     num_processes: int | None = option(
-        None, group="distribution", ge=1, help="Processes (GPUs); empty is what accelerate says."
+        None,
+        group="distribution",
+        ge=1,
+        le=1024,
+        help="Processes (GPUs); empty is what accelerate says.",
     )
     accelerate_config_file: str | None = option(
         None,
@@ -444,9 +450,9 @@ class TrainingConfig(BaseModel):
 OPTIONS: dict[str, Option] = options_of(TrainingConfig)
 
 
-def json_schema() -> dict[str, Any]:
-    """The JSON Schema of a config file, for editors."""
-    schema = TrainingConfig.model_json_schema()
+def clean_schema(model: type[BaseModel]) -> dict[str, Any]:
+    """A model's JSON Schema, without what only this project reads in it."""
+    schema = model.model_json_schema()
     for value in schema["properties"].values():
         value.pop("x-option", None)
     return schema

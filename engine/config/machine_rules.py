@@ -1,42 +1,75 @@
-"""Rules about this machine's folders: data that is there, space and permission to write."""
+"""Rules about this machine's files and folders: data that is there, room and leave to write."""
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from engine.config.backends import backend_key
+from engine.config.backends import ImageBackend, backend_key
+from engine.config.context import Context
 from engine.config.environment import (
+    accelerate_config,
+    find_images,
     free_bytes,
-    holds_images,
     network_file_system,
     why_not_writable,
 )
-from engine.config.problems import Problem, error, warning
-from engine.config.rules import Context
+from engine.config.problems import Problem, error, hint, warning
 
-_LORA_CHECKPOINT_BYTES = {"stage-c": 300_000_000, "stage-c-lite": 120_000_000}
-_FULL_CHECKPOINT_BYTES = {"stage-c": 43_000_000_000, "stage-c-lite": 12_400_000_000}
+# One checkpoint: fp32 weights, and the optimizer's two moments in bf16 or fp32. Parameters in
+# units of 1e9: LoRA on attention has 256 (64 blocks x 4 layers) x 2 x width x rank.
+_NUM_PARAMETERS = {"stage-c": 3.589e9, "stage-c-lite": 1.031e9}
+_LORA_PARAMETERS_PER_RANK = {"stage-c": 256 * 4096, "stage-c-lite": 128 * 3072}
+_LORA_TARGET_FACTOR = {"attention": 1.0, "attention+mlp": 2.3, "all-linear": 2.5}
+_NOT_YET = ("DEEPSPEED", "FSDP", "MEGATRON_LM", "TP", "XLA", "TPU", "MULTI_XPU", "MULTI_NPU")
 
 
 def data_folders(context: Context) -> Iterator[Problem]:
     """Each instance_data_dir is a readable folder with pictures in it."""
     for backend in context.image_backends:
-        key = backend_key(backend.id, "instance_data_dir")
-        folder = Path(backend.instance_data_dir).expanduser()
+        if backend.instance_data_dir:
+            yield from _data_folder(backend)
+
+
+def _data_folder(backend: ImageBackend) -> Iterator[Problem]:
+    key = backend_key(backend.id, "instance_data_dir")
+    fix = "give the folder that holds the photographs"
+    try:
+        folder = Path(backend.instance_data_dir).expanduser().absolute()
         if not folder.exists():
-            yield error(key, f"the folder {folder} does not exist", "give the photographs' folder")
-        elif not folder.is_dir():
-            yield error(key, f"{folder} is not a folder", "give the folder that holds it")
-        elif not os.access(folder, os.R_OK | os.X_OK):
+            yield error(key, f"the folder {folder} does not exist", fix)
+            return
+        if not folder.is_dir():
+            yield error(key, f"{folder} is a file, not a folder", fix)
+            return
+        if not os.access(folder, os.R_OK | os.X_OK):
             yield error(key, f"no permission to read {folder}", f"chmod -R u+rX {folder}")
-        elif not holds_images(folder):
-            yield error(
-                key,
-                f"{folder} holds no pictures (.jpg, .png, .webp, .bmp, .tiff)",
-                "give the photographs' folder",
-            )
+            return
+        images, is_all = find_images(folder)
+    except (OSError, RuntimeError) as failure:  # ~ of a user who is not known
+        yield error(key, f"{backend.instance_data_dir} cannot be read: {failure}", fix)
+        return
+    if not images and is_all:
+        kinds = ".jpg, .png, .webp, .bmp, .tiff"
+        yield error(key, f"{folder} holds no pictures ({kinds})", fix)
+    if backend.caption_strategy == "textfile":
+        yield from _caption_files(backend, images)
+
+
+def _caption_files(backend: ImageBackend, images: list[Path]) -> Iterator[Problem]:
+    without = [image for image in images if not image.with_suffix(".txt").is_file()]
+    if not without:
+        return
+    key = backend_key(backend.id, "caption_strategy")
+    message = f"{len(without)} of {len(images)} pictures have no .txt beside them"
+    if len(without) == len(images):
+        fix = "write the captions, or set it to filename or instanceprompt"
+        yield error(key, f"{message}: there is nothing to train on", fix)
+    else:
+        fix = f"write them, as {without[0].with_suffix('.txt').name}"
+        yield warning(key, f"{message}, and will be left out", fix)
 
 
 def writable_folders(context: Context) -> Iterator[Problem]:
@@ -50,10 +83,20 @@ def writable_folders(context: Context) -> Iterator[Problem]:
             yield error(key, f"{value} cannot be written: {why}", "choose another folder")
 
 
+def named_files(context: Context) -> Iterator[Problem]:
+    """What the config names is there."""
+    config = context.config
+    if config.init_lora and not Path(config.init_lora).expanduser().exists():
+        fix = "give a PEFT folder or a ComfyUI file, or remove it"
+        yield error("init_lora", f"{config.init_lora} does not exist", fix)
+
+
 def network_caches(context: Context) -> Iterator[Problem]:
     """A text cache on a network mount is read at every step."""
     for backend in context.text_backends:
-        kind = network_file_system(Path(backend.cache_dir)) if backend.cache_dir else None
+        if not backend.cache_dir or why_not_writable(Path(backend.cache_dir)):
+            continue
+        kind = network_file_system(Path(backend.cache_dir))
         if kind is not None:
             yield warning(
                 backend_key(backend.id, "cache_dir"),
@@ -64,23 +107,74 @@ def network_caches(context: Context) -> Iterator[Problem]:
 
 
 def free_space(context: Context) -> Iterator[Problem]:
-    """At least two checkpoints fit on the disk of output_dir."""
+    """The checkpoints that are kept fit on the disk of output_dir; at least two must."""
     config = context.config
-    table = _FULL_CHECKPOINT_BYTES if config.model_type == "full" else _LORA_CHECKPOINT_BYTES
-    size = table.get(config.model_flavour)
+    size = checkpoint_bytes(context)
     if size is None or why_not_writable(Path(config.output_dir)):
         return
     free = free_bytes(Path(config.output_dir))
+    kept = 1
+    if config.max_train_steps is not None:
+        kept = -(-config.max_train_steps // config.checkpoint_step_interval)
+    kept = min(kept, config.checkpoints_total_limit or kept)
+    has = f"{_gb(free)} are free on the disk of {config.output_dir}"
+    fix = "free some space, or set checkpoints_total_limit"
     if free < 2 * size:
-        yield warning(
-            "output_dir",
-            f"{free / 1e9:.1f} GB are free there, and one checkpoint takes about "
-            f"{size / 1e9:.1f} GB",
-            "free some space, or set checkpoints_total_limit",
+        yield warning("output_dir", f"{has}, and one checkpoint takes about {_gb(size)}", fix)
+    elif free < kept * size:
+        message = f"{has}, and {kept} checkpoints of about {_gb(size)} take {_gb(kept * size)}"
+        yield hint("checkpoints_total_limit", message, "keep fewer: set checkpoints_total_limit")
+
+
+def checkpoint_bytes(context: Context) -> float | None:
+    """About how large one checkpoint is; None for stage-c-tiny."""
+    config = context.config
+    if config.model_flavour not in _NUM_PARAMETERS:
+        return None
+    if config.model_type == "full":
+        trained = _NUM_PARAMETERS[config.model_flavour]
+    else:
+        per_rank = _LORA_PARAMETERS_PER_RANK[config.model_flavour]
+        trained = per_rank * config.lora_rank * _LORA_TARGET_FACTOR[config.lora_target]
+    moments = 4 if config.optimizer == "adamw_bf16" else 8
+    return trained * (4 + moments + (4 if config.use_ema else 0))
+
+
+def _gb(size: float) -> str:
+    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"
+
+
+def accelerate_file(context: Context) -> Iterator[Problem]:
+    """Sharded training comes later; plain data parallelism works."""
+    key, given = "accelerate_config_file", context.config.accelerate_config_file
+    path = accelerate_config(Path(given).expanduser() if given else None)
+    if path is None:
+        return
+    try:
+        text = path.read_text(errors="replace")
+    except OSError as failure:
+        message = f"{path} cannot be read: {failure.strerror or failure}"
+        yield error(key, message, "make it with `accelerate config`")
+        return
+    found = re.search(r"^\s*\"?distributed_type\"?\s*:\s*\"?'?(\w+)", text, re.MULTILINE)
+    if found and found[1].upper() in _NOT_YET:
+        yield error(
+            key,
+            f"distributed_type {found[1]} (in {path}) is not supported yet; NO and MULTI_GPU work",
+            "run `accelerate config` again, or give another file",
         )
 
 
+RULES = (
+    data_folders,
+    writable_folders,
+    named_files,
+    network_caches,
+    free_space,
+    accelerate_file,
+)
+
+
 def check_machine(context: Context) -> tuple[Problem, ...]:
-    """Every problem of this machine's folders."""
-    rules = (data_folders, writable_folders, network_caches, free_space)
-    return tuple(problem for rule in rules for problem in rule(context))
+    """Every problem of this machine's files and folders."""
+    return tuple(problem for rule in RULES for problem in rule(context))

@@ -17,6 +17,8 @@ Unsupported = str | Mapping[Any, str]
 class Option:
     """One declared option, as the form and the reference see it.
 
+    ``choices`` are those that work; None is allowed too when ``is_optional``.
+
     ``unsupported`` is a reason (the option does nothing yet: only its default is accepted) or a
     map from values to reasons.
     """
@@ -33,14 +35,17 @@ class Option:
     since: str
     unsupported: Unsupported | None
     is_optional: bool
+    is_minimum_excluded: bool = False
+    is_maximum_excluded: bool = False
 
     def reason_unsupported(self, value: Any) -> str | None:
         """Why this value does nothing yet; None if it works."""
         if self.unsupported is None or value == self.default:
             return None
         if isinstance(self.unsupported, str):
-            return self.unsupported
-        return self.unsupported.get(value) if isinstance(value, str | bool) else None
+            # A value of the wrong type is told as such instead.
+            return self.unsupported if type(value) is type(self.default) else None
+        return self.unsupported.get(value) if isinstance(value, str) else None
 
 
 def option(
@@ -96,6 +101,8 @@ def _describe(key: str, field: FieldInfo) -> Option:
         since=own["since"],
         unsupported=own["unsupported"],
         is_optional=optional,
+        is_minimum_excluded="gt" in limits,
+        is_maximum_excluded="lt" in limits,
     )
 
 

@@ -10,10 +10,14 @@ Severity = Literal["error", "warning", "hint"]
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """A concrete change to the config, which the form can apply: set ``key`` to ``value``."""
+    """A concrete change to the config, which the form can apply: set ``key`` to ``value``.
+
+    With ``renames``, the value of that (misspelt) key moves to ``key`` as it is. None removes.
+    """
 
     key: str
     value: Any
+    renames: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,42 +6,15 @@ files and folders of this machine are in ``machine_rules``.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+import difflib
+import re
+from collections.abc import Iterator, Sequence
 
-from engine.config.backends import Backend, ImageBackend, TextEmbedBackend, backend_key
-from engine.config.environment import Environment
-from engine.config.fields import TrainingConfig
+from engine.config.backend_rules import BACKEND_RULES
+from engine.config.context import Context, Rule, trained_range
 from engine.config.problems import Edit, Problem, error, hint, warning
-from engine.config.resolution import GRID_PX, Resolution
-from engine.config.weight_files import PUBLISHED_DECODERS
-
-_GIB = 1 << 30
-_MIN_TRAINED_PX, _MAX_TRAINED_PX = 512, 2048
-_MAX_ASPECT = 2.0
-
-
-@dataclass(frozen=True, slots=True)
-class Context:
-    """What rules look at."""
-
-    config: TrainingConfig
-    backends: tuple[Backend, ...]
-    prompts: Mapping[str, str]
-    environment: Environment
-
-    @property
-    def image_backends(self) -> tuple[ImageBackend, ...]:
-        return tuple(b for b in self.backends if isinstance(b, ImageBackend))
-
-    @property
-    def text_backends(self) -> tuple[TextEmbedBackend, ...]:
-        return tuple(b for b in self.backends if isinstance(b, TextEmbedBackend))
-
-
-Rule = Callable[[Context], Iterator[Problem]]
+from engine.config.resolution import GRID_PX
+from engine.config.weight_files import PUBLISHED_DECODERS, is_folder, local_decoder
 
 
 def mixed_precision(context: Context) -> Iterator[Problem]:
@@ -68,7 +41,9 @@ def mixed_precision(context: Context) -> Iterator[Problem]:
         yield warning(
             edit.key,
             f"{value} can give NaNs where the residual stream grows large; weights, norms, "
-            "residual stream and loss stay in fp32",
+            "residual stream and loss stay in fp32, as in the published training",
+            'watch the first steps, or set it to "no"',
+            edit,
         )
 
 
@@ -86,22 +61,7 @@ def validation_resolution(context: Context) -> Iterator[Problem]:
             edit,
         )
     if context.config.model_flavour != "stage-c-tiny":
-        yield from _trained_range(key, value)
-
-
-def _trained_range(key: str, value: Resolution) -> Iterator[Problem]:
-    smallest, largest = sorted((value.width, value.height))
-    if smallest < _MIN_TRAINED_PX or largest > _MAX_TRAINED_PX:
-        yield warning(
-            key,
-            f"{value} lies outside the sizes Stage C was trained on "
-            f"({_MIN_TRAINED_PX} to {_MAX_TRAINED_PX} px)",
-            "stay near 1024x1024",
-        )
-    if largest / smallest > _MAX_ASPECT:
-        yield warning(
-            key, f"{value} is more stretched than 2:1, beyond what Stage C was trained on"
-        )
+        yield from trained_range(key, value)
 
 
 def steps(context: Context) -> Iterator[Problem]:
@@ -122,19 +82,46 @@ def steps(context: Context) -> Iterator[Problem]:
             "set it to a tenth of the run or less",
             Edit("lr_warmup_steps", config.max_train_steps // 10),
         )
-    if config.lr_end > config.learning_rate:
+    if config.max_train_steps is not None and config.num_train_epochs is not None:
+        yield warning(
+            "num_train_epochs",
+            "max_train_steps is set too, and wins",
+            "remove one of the two",
+            Edit("num_train_epochs", None),
+        )
+
+
+def learning_rate(context: Context) -> Iterator[Problem]:
+    """The learning rate is one that trains, and the schedule uses what is set for it."""
+    config = context.config
+    name, rate = config.lr_scheduler, config.learning_rate
+    usual = "1e-4" if config.model_type == "lora" else "1e-5"
+    if rate > (2e-3 if config.model_type == "lora" else 5e-4):
+        yield warning(
+            "learning_rate",
+            f"{rate:g} is far above what a {config.model_type} training of this prior bears",
+            f"{usual} is usual",
+            Edit("learning_rate", float(usual)),
+        )
+    if name == "constant" and config.lr_warmup_steps:
+        edit = Edit("lr_scheduler", "constant_with_warmup")
+        message = "lr_scheduler constant has no warm-up, so this has no effect"
+        yield warning("lr_warmup_steps", message, f"set lr_scheduler to {edit.value}", edit)
+    if name.startswith("constant") and config.lr_end:
+        message = f"lr_scheduler {name} ends where it began, so this has no effect"
+        edit = Edit("lr_end", None)
+        yield warning("lr_end", message, "remove it, or set lr_scheduler to cosine", edit)
+    elif config.lr_end > rate:
+        edit = Edit("lr_end", 0.0)
         yield error(
-            "lr_end",
-            f"{config.lr_end:g} is above learning_rate",
-            "set it to 0",
-            Edit("lr_end", 0.0),
+            "lr_end", f"{config.lr_end:g} is above learning_rate {rate:g}", "set it to 0", edit
         )
 
 
 def resume(context: Context) -> Iterator[Problem]:
     """resume_from_checkpoint is a word or a step."""
     value = context.config.resume_from_checkpoint
-    if value not in ("latest", "none") and not value.isdigit():
+    if value not in ("latest", "none") and not (value.isascii() and value.isdecimal()):
         edit = Edit("resume_from_checkpoint", "latest")
         yield error(edit.key, f'"{value}" is not latest, none or a step', "set it to latest", edit)
 
@@ -151,24 +138,68 @@ def adapter(context: Context) -> Iterator[Problem]:
             edit,
         )
     if config.model_type == "full" and config.init_lora:
-        yield error("init_lora", "model_type full has no adapter to start from", "remove it")
+        edit = Edit("init_lora", None)
+        yield error("init_lora", "model_type full has no adapter to start from", "remove it", edit)
+    if config.model_type == "lora" and config.lora_alpha not in (None, config.lora_rank):
+        assert config.lora_alpha is not None
+        scale = config.lora_alpha / config.lora_rank
+        yield hint(
+            "lora_alpha",
+            f"{config.lora_alpha:g} is not lora_rank {config.lora_rank}: the adapter, and so its "
+            f"learning rate, counts {scale:.3g} times",
+            f"set it to {config.lora_rank}, unless this is meant",
+            Edit("lora_alpha", config.lora_rank),
+        )
+
+
+def ema(context: Context) -> Iterator[Problem]:
+    """The average is one of many updates, within the run."""
+    config = context.config
+    steps = config.max_train_steps
+    if config.use_ema and steps is not None and steps // config.ema_update_interval < 2:
+        edit = Edit("ema_update_interval", 1)
+        message = f"the average is updated every {config.ema_update_interval} of {steps} steps only"
+        yield warning(edit.key, message, "set it to 1", edit)
 
 
 def vram(context: Context) -> Iterator[Problem]:
-    """A full fine-tune needs memory for weights, gradients and moments."""
+    """What the weights alone need fits the card. Units: GB, as cards are sold."""
     config, gpus = context.config, context.environment.gpus
-    needs = {"stage-c": 48, "stage-c-lite": 24}.get(config.model_flavour)
-    if config.model_type != "full" or needs is None or not gpus:
+    if config.model_flavour == "stage-c-tiny" or not gpus:
         return
     largest = max(gpus, key=lambda gpu: gpu.total_bytes)
-    if largest.total_bytes < needs * _GIB:
+    has = largest.total_bytes / 1e9
+    is_lite = config.model_flavour == "stage-c-lite"
+    needs_full, needs_lora = (24, 8) if is_lite else (48, 18)
+    if config.model_type == "full" and has < needs_full:
         yield warning(
             "model_type",
-            f"a full fine-tune of {config.model_flavour} wants {needs} GiB or more, "
-            f"{largest.name} has {largest.total_bytes / _GIB:.0f} GiB",
-            "set it to lora" + (", or model_flavour to stage-c-lite" if needs == 48 else ""),
+            f"a full fine-tune of {config.model_flavour} wants {needs_full} GB or more, "
+            f"{largest.name} has {has:.0f} GB",
+            "set it to lora" + ("" if is_lite else ", or model_flavour to stage-c-lite"),
             Edit("model_type", "lora"),
         )
+    if (
+        config.model_type == "lora"
+        and config.base_model_precision == "no_change"
+        and has < needs_lora
+    ):
+        weights = 4.1 if is_lite else 14.4
+        yield warning(
+            "base_model_precision",
+            f"the frozen base takes {weights} GB in fp32, {largest.name} has {has:.0f} GB",
+            "set it to int8-torchao" + ("" if is_lite else ", or model_flavour to stage-c-lite"),
+            Edit("base_model_precision", "int8-torchao"),
+        )
+
+
+def processes(context: Context) -> Iterator[Problem]:
+    """No more processes than GPUs."""
+    wanted, num_gpus = context.config.num_processes, len(context.environment.gpus)
+    if wanted is not None and num_gpus and wanted > num_gpus:
+        edit = Edit("num_processes", num_gpus)
+        message = f"{wanted} processes, but {num_gpus} GPUs are visible here"
+        yield error(edit.key, message, f"set it to {num_gpus}", edit)
 
 
 def packages(context: Context) -> Iterator[Problem]:
@@ -181,6 +212,9 @@ def packages(context: Context) -> Iterator[Problem]:
                 f"the package {name} is not installed, and the trainer needs it",
                 f"pip install {name}",
             )
+    for name, why in context.environment.broken.items():
+        fix = f"pip install --upgrade --force-reinstall {name}"
+        yield error("", f"the package {name} is broken: {why}", fix)
     if config.base_model_precision.endswith("-torchao") and not has("torchao"):
         yield error(
             "base_model_precision",
@@ -190,8 +224,15 @@ def packages(context: Context) -> Iterator[Problem]:
     for name in config.report_to:
         if name != "none" and not has(name):
             yield error(
-                "report_to", f"{name} is not installed", f"pip install 'cascade-tui[{name}]'"
+                "report_to",
+                f"the package {name} is not installed",
+                f"pip install 'cascade-tui[{name}]'",
             )
+    if "none" in config.report_to and len(config.report_to) > 1:
+        names = [name for name in config.report_to if name != "none"]
+        message = f"none together with {', '.join(names)}"
+        edit = Edit("report_to", names)
+        yield error("report_to", message, f"set it to {', '.join(names)}", edit)
 
 
 def decoder(context: Context) -> Iterator[Problem]:
@@ -201,84 +242,18 @@ def decoder(context: Context) -> Iterator[Problem]:
         config.stable_cascade_decoder_model_name_or_path,
         config.stable_cascade_decoder_subfolder,
     )
-    if not config.stable_cascade_use_decoder_for_validation or Path(name).expanduser().is_dir():
+    if not config.stable_cascade_use_decoder_for_validation or is_folder(name):
         return
-    if folder not in PUBLISHED_DECODERS:
-        edit = Edit("stable_cascade_decoder_subfolder", "decoder")
+    if folder not in PUBLISHED_DECODERS and local_decoder(folder) is None:
+        near = difflib.get_close_matches(folder, PUBLISHED_DECODERS, n=1, cutoff=0.6)
+        edit = Edit("stable_cascade_decoder_subfolder", near[0] if near else "decoder")
         yield error(
             edit.key,
-            f"{name} has no subfolder {folder}; there are {' and '.join(PUBLISHED_DECODERS)}",
-            'set it to "decoder"',
+            f"{name} has no decoder {folder}, nor is it a folder here; "
+            f"published are {' and '.join(PUBLISHED_DECODERS)}",
+            f'set it to "{edit.value}"',
             edit,
         )
-
-
-def backends(context: Context) -> Iterator[Problem]:
-    """There is something to train on, ids are unique, one text cache is the default."""
-    key = "data_backend_config"
-    if not context.image_backends:
-        yield error(
-            key,
-            "no image backend: there is nothing to train on",
-            "add a backend of dataset_type images with instance_data_dir",
-        )
-    identities = [backend.id for backend in context.backends]
-    for identity in sorted({i for i in identities if identities.count(i) > 1}):
-        yield error(backend_key(identity, "id"), "two backends have this id", "rename one")
-    defaults = [backend for backend in context.text_backends if backend.default]
-    if len(context.text_backends) > 1 and len(defaults) != 1:
-        yield error(
-            key,
-            f"{len(defaults)} of {len(context.text_backends)} text_embeds backends are the default",
-            "set default: true on exactly one",
-        )
-    if not context.text_backends:
-        yield warning(
-            key,
-            "no text_embeds backend: captions are encoded into this run's own cache, and every "
-            "new output_dir encodes them again (0.2 MB and one CLIP-G forward a caption)",
-            "add a backend of dataset_type text_embeds with a cache_dir",
-        )
-
-
-def image_backend(context: Context) -> Iterator[Problem]:
-    """Sizes and captions of each image backend fit together."""
-    for backend in context.image_backends:
-
-        def key(name: str, backend: ImageBackend = backend) -> str:
-            return backend_key(backend.id, name)
-
-        low, high = backend.minimum_image_size, backend.maximum_image_size
-        if high is not None and backend.target_downsample_size is None:
-            yield error(
-                key("maximum_image_size"),
-                "it needs target_downsample_size: the size that larger pictures are brought to",
-                f"set target_downsample_size to {min(high, 1024)}",
-                Edit(key("target_downsample_size"), min(high, 1024)),
-            )
-        if low is not None and high is not None and low > high:
-            yield error(key("minimum_image_size"), f"{low} is above maximum_image_size {high}")
-        if backend.caption_strategy == "instanceprompt" and not backend.instance_prompt:
-            yield error(key("instance_prompt"), "caption_strategy instanceprompt needs it")
-        if backend.prepend_instance_prompt and not backend.instance_prompt:
-            yield error(key("instance_prompt"), "prepend_instance_prompt needs it")
-        if context.config.model_flavour != "stage-c-tiny":
-            for size in {backend.resolution, *backend.bucket_resolutions}:
-                yield from _trained_range(key("resolution"), size)
-
-
-def validation_prompts(context: Context) -> Iterator[Problem]:
-    """Prompts have words, and there is one."""
-    config = context.config
-    if not context.prompts and not config.validation_prompt:
-        yield hint(
-            "validation_prompt",
-            "no validation prompt: no pictures will be drawn",
-            "set validation_prompt, or name a validation_prompt_library",
-        )
-    for name, text in context.prompts.items():
-        if not text.strip():
-            yield warning("validation_prompt_library", f"the prompt {name} is empty")
 
 
 def hub(context: Context) -> Iterator[Problem]:
@@ -290,43 +265,48 @@ def hub(context: Context) -> Iterator[Problem]:
         )
 
 
-def accelerate_file(context: Context) -> Iterator[Problem]:
-    """Sharded training comes later; plain data parallelism works."""
-    value = context.config.accelerate_config_file
-    if value is None:
-        return
-    path = Path(value).expanduser()
-    if not path.is_file():
-        yield error(
-            "accelerate_config_file", f"{value} does not exist", "make it with `accelerate config`"
+def validation_prompts(context: Context) -> Iterator[Problem]:
+    """Prompts have words and names that make different files, and there is one."""
+    config = context.config
+    if not context.prompts and not config.validation_prompt:
+        yield hint(
+            "validation_prompt",
+            "no validation prompt: no pictures will be drawn",
+            "set validation_prompt, or name a validation_prompt_library",
         )
-        return
-    text = path.read_text(errors="replace")
-    for name in ("DEEPSPEED", "FSDP", "MEGATRON_LM", "TPU"):
-        if f"distributed_type: {name}" in text or f'"distributed_type": {json.dumps(name)}' in text:
-            yield error(
-                "accelerate_config_file",
-                f"distributed_type {name} is not supported yet; NO and MULTI_GPU are",
-            )
+    key = (
+        "validation_prompt_library"
+        if "validation_prompt_library" in context.given
+        else "validation_prompts"
+    )
+    files: dict[str, str] = {}
+    for name, text in context.prompts.items():
+        if not text.strip():
+            yield warning(key, f"the prompt {name} is empty", "write one, or remove it")
+        file = re.sub(r"[^\w.-]+", "_", name).strip("._")[:80]
+        if file in files:
+            message = f"{name} and {files[file]} would be drawn into the same file ({file})"
+            yield error(key, message, "rename one")
+        files[file] = name
 
 
 RULES: Sequence[Rule] = (
     mixed_precision,
     validation_resolution,
     steps,
+    learning_rate,
     resume,
     adapter,
+    ema,
     vram,
+    processes,
     packages,
     decoder,
-    backends,
-    image_backend,
     validation_prompts,
     hub,
-    accelerate_file,
 )
 
 
 def check_rules(context: Context) -> tuple[Problem, ...]:
     """Every problem that the rules find."""
-    return tuple(problem for rule in RULES for problem in rule(context))
+    return tuple(problem for rule in (*RULES, *BACKEND_RULES) for problem in rule(context))

@@ -1,31 +1,37 @@
 """Where a run's weights lie on this machine; what is missing, how large it is, how to get it.
 
 A name is a local folder, or a hub repository that is looked up in the local hub cache. Nothing is
-downloaded and nothing heavy is imported here.
+downloaded, nothing heavy is imported, and of the weights only the headers are read.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from engine.config.fields import TrainingConfig
 from engine.config.problems import Problem, error
 
-_SIZES_GB = {  # published sizes, fp32 and bf16
-    "prior": (14.4, 7.18),
-    "prior_lite": (4.12, 2.06),
-    "text_encoder": (2.78, 1.39),
-    "effnet_encoder.safetensors": (0.0815, 0.0815),
-    "previewer.safetensors": (0.016, 0.016),
-    "decoder": (6.25, 3.13),
-    "decoder_lite": (2.8, 1.4),
-    "vqgan": (0.0737, 0.0737),
+_SIZES_GB = {  # as published: full precision, and the .bf16 file where there is one
+    "prior/diffusion_pytorch_model": (14.4, 7.18),
+    "prior_lite/diffusion_pytorch_model": (4.12, 2.06),
+    "text_encoder/model": (2.78, 1.39),
+    "effnet_encoder": (0.0815, None),
+    "previewer": (0.016, None),
+    "decoder/diffusion_pytorch_model": (6.25, 3.13),
+    "decoder_lite/diffusion_pytorch_model": (2.8, 1.4),
+    "vqgan/diffusion_pytorch_model": (0.0737, None),
 }
 PUBLISHED_DECODERS = ("decoder", "decoder_lite")
+_TOKENIZERS = (("tokenizer.json",), ("vocab.json", "merges.txt"))
+_MAX_HEADER_BYTES = 100_000_000
+_NOISE = (
+    "without the decoder validation would show raw priors (green noise): fetch it, or set "
+    "stable_cascade_use_decoder_for_validation to false to look through the previewer"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +50,7 @@ class WeightFiles:
 
 @dataclass(slots=True)
 class _Repository:
-    """A local folder or a snapshot in the hub cache, and what was looked for in vain."""
+    """A local folder or a snapshot in the hub cache, and what was looked for there in vain."""
 
     key: str
     name: str
@@ -52,137 +58,214 @@ class _Repository:
     root: Path | None
     is_local: bool
     missing: list[str] = field(default_factory=list)
+    damaged: list[str] = field(default_factory=list)
+    consequence: str = ""
 
-    def file(self, path: str, entry: str = "") -> Path:
-        """A file that must be there; ``entry`` is the name under which its size is known."""
+    def file(self, path: str) -> Path:
+        """A file that must be there."""
         found = (self.root or Path()) / path
         if self.root is None or not found.is_file():
-            self.missing.append(f"{path}{_size(entry or path)}")
+            self.missing.append(path)
+        elif found.suffix == ".safetensors" and (why := why_damaged(found)):
+            self.damaged.append(f"{path} {why}")
         return found
 
-    def weights(self, folder: str, stem: str, variant: str | None) -> tuple[Path, ...]:
-        """The weights of a model's folder: one file, or the shards that its index names."""
-        name = f"{stem}.{variant}" if variant else stem
+    def weights(self, folder: str, stem: str, variant: str | None = None) -> tuple[Path, ...]:
+        """The weights of a model's folder: one file, or the shards that an index names.
+
+        Without a variant the full-precision file is meant, else the bf16 one where only that lies.
+        """
         base = (self.root or Path()) / folder
-        index = base / f"{stem}.safetensors.index{'.' + variant if variant else ''}.json"
-        if (
-            self.root is not None
-            and not (base / f"{name}.safetensors").is_file()
-            and index.is_file()
+        for suffix in (f".{variant}",) if variant else ("", ".bf16"):
+            index = base / f"{stem}.safetensors.index{suffix}.json"
+            if self.root is not None and (base / f"{stem}{suffix}.safetensors").is_file():
+                return (self.file(f"{folder}/{stem}{suffix}.safetensors"),)
+            if self.root is not None and index.is_file():
+                return tuple(self.file(f"{folder}/{name}") for name in self._shards(index))
+        # The original trains in fp32 from the bf16 file: half the download, the same recipe.
+        published = _SIZES_GB.get(f"{folder}/{stem}", (0.0, None))[1]
+        suffix = f".{variant}" if variant else ".bf16" if published else ""
+        return (self.file(f"{folder}/{stem}{suffix}.safetensors"),)
+
+    def tokenizer(self, folder: str) -> Path:
+        """A tokenizer's folder: tokenizer.json, or vocab.json and merges.txt."""
+        base = (self.root or Path()) / folder
+        if self.root is None or not any(
+            all((base / name).is_file() for name in names) for names in _TOKENIZERS
         ):
-            names = sorted(set(json.loads(index.read_text())["weight_map"].values()))
-            return tuple(self.file(f"{folder}/{shard}", folder) for shard in names)
-        return (self.file(f"{folder}/{name}.safetensors", f"{folder}:{variant}"),)
+            self.missing += [f"{folder}/{name}" for name in ("tokenizer.json", "vocab.json")]
+            self.missing += [f"{folder}/{name}" for name in ("merges.txt", "tokenizer_config.json")]
+        return base
+
+    def _shards(self, index: Path) -> list[str]:
+        try:
+            named = json.loads(index.read_text())["weight_map"].values()
+            return sorted({str(name) for name in named})
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            self.damaged.append(f"{index.parent.name}/{index.name} is no index of shards")
+            return []
 
 
 def locate_weights(
     config: TrainingConfig,
 ) -> tuple[WeightFiles | None, tuple[Problem, ...]]:
-    """Find every weight file that ``config`` needs, or say all that is missing."""
-    decoder_repositories: list[_Repository] = []
-    prior_repository = _open(config, "pretrained_model_name_or_path")
-    image_repository = _open(config, "pretrained_vae_model_name_or_path")
+    """Find every weight file that ``config`` needs, or say all that is missing, by repository."""
+    opened: dict[tuple[str, str | None], _Repository] = {}
+    prior = _open(config, "pretrained_model_name_or_path", opened)
+    images = _open(config, "pretrained_vae_model_name_or_path", opened)
     folder = "prior_lite" if config.model_flavour == "stage-c-lite" else "prior"
-    prior_repository.weights("text_encoder", "model", None)
+    prior_config = prior.file(f"{folder}/config.json")
+    prior_weights = prior.weights(folder, "diffusion_pytorch_model")
+    text_config = prior.file("text_encoder/config.json")
+    prior.weights("text_encoder", "model")
     files = WeightFiles(
-        prior_config=prior_repository.file(f"{folder}/config.json"),
-        prior_weights=prior_repository.weights(folder, "diffusion_pytorch_model", None),
-        text_encoder=prior_repository.file("text_encoder/config.json").parent,
-        tokenizer=prior_repository.file("tokenizer/tokenizer_config.json").parent,
-        effnet_encoder=image_repository.file("effnet_encoder.safetensors"),
-        previewer=image_repository.file("previewer.safetensors"),
-        **_locate_decoder(config, decoder_repositories),
+        prior_config=prior_config,
+        prior_weights=prior_weights,
+        text_encoder=text_config.parent,
+        tokenizer=prior.tokenizer("tokenizer"),
+        effnet_encoder=images.file("effnet_encoder.safetensors"),
+        previewer=images.file("previewer.safetensors"),
+        **_locate_decoder(config, opened),
     )
-    problems = [_problem(repository) for repository in (prior_repository, image_repository)]
-    problems += [_problem(repository, _NOISE) for repository in decoder_repositories]
-    found = tuple(problem for problem in problems if problem is not None)
-    return (None if found else files), found
-
-
-_NOISE = (
-    " Without the decoder validation would show raw priors (green noise); set "
-    "stable_cascade_use_decoder_for_validation to false to look through the previewer."
-)
+    problems = tuple(found for found in map(_problem, opened.values()) if found is not None)
+    return (None if problems else files), problems
 
 
 def _locate_decoder(
-    config: TrainingConfig, repositories: list[_Repository]
+    config: TrainingConfig, opened: dict[tuple[str, str | None], _Repository]
 ) -> dict[str, Path | None]:
     if not config.stable_cascade_use_decoder_for_validation:
         return {}
-    repository = _open(config, "stable_cascade_decoder_model_name_or_path")
-    repositories.append(repository)
-    folder, variant = (
-        config.stable_cascade_decoder_subfolder,
-        config.stable_cascade_decoder_variant,
-    )
-    decoder = repository.file(f"{folder}/config.json").parent
-    repository.weights(folder, "diffusion_pytorch_model", variant)
-    vqgan = repository.file("vqgan/config.json").parent
-    repository.weights("vqgan", "diffusion_pytorch_model", None)
+    own = local_decoder(config.stable_cascade_decoder_subfolder)
+    repository = _open(config, "stable_cascade_decoder_model_name_or_path", opened)
+    folder = str(own) if own else config.stable_cascade_decoder_subfolder
+    if not own and not repository.is_local and folder not in PUBLISHED_DECODERS:
+        return {}  # a rule says so; there is nothing to fetch
+    where = _Repository(repository.key, folder, None, own, True) if own else repository
+    known = len(repository.missing) + len(repository.damaged)
+    inside = "." if own else folder
+    decoder = where.file(f"{inside}/config.json").parent
+    where.weights(inside, "diffusion_pytorch_model", config.stable_cascade_decoder_variant)
+    if own and (own.parent / "vqgan").is_dir():
+        beside = _Repository(repository.key, str(own.parent), None, own.parent, True)
+    else:
+        beside = repository
+    vqgan = beside.file("vqgan/config.json").parent
+    beside.weights("vqgan", "diffusion_pytorch_model")
+    for extra in (where, beside):
+        if extra is not repository:
+            opened[(extra.name, "decoder")] = extra
+            extra.consequence = _NOISE
+    if len(repository.missing) + len(repository.damaged) > known:
+        repository.consequence = _NOISE
     return {"decoder": decoder, "vqgan": vqgan}
 
 
-def _open(config: TrainingConfig, key: str) -> _Repository:
+def is_folder(name: str) -> bool:
+    """Whether the name of a model is a folder here, and not a hub repository."""
+    try:
+        return Path(name).expanduser().is_dir()
+    except (OSError, ValueError, RuntimeError):  # a name too long; ~ of a user who is not known
+        return False
+
+
+def local_decoder(subfolder: str) -> Path | None:
+    """The folder that a decoder's subfolder is when it is a path (has a slash) and lies here."""
+    if "/" not in subfolder and not subfolder.startswith(("~", ".")):
+        return None
+    return Path(subfolder).expanduser().absolute() if is_folder(subfolder) else None
+
+
+def _open(
+    config: TrainingConfig, key: str, opened: dict[tuple[str, str | None], _Repository]
+) -> _Repository:
+    """The repository that option ``key`` names; one that was opened under another key is shared."""
     name: str = getattr(config, key)
-    folder = Path(name).expanduser()
-    if folder.is_dir():
-        return _Repository(key, name, None, folder.absolute(), is_local=True)
-    looks_local = name.startswith((".", "/", "~")) or name.count("/") != 1
-    root = None if looks_local else _snapshot(name, config.revision or "main")
-    return _Repository(key, name, config.revision, root, is_local=looks_local)
+    # A revision belongs to the prior's repository: another one has no such commit.
+    revision = config.revision if key == "pretrained_model_name_or_path" else None
+    is_here = is_folder(name)
+    folder = Path(name).expanduser() if is_here else Path(name)
+    is_local = is_here or name.startswith((".", "/", "~")) or name.count("/") != 1
+    identity = (str(folder.absolute()), None) if is_local else (name, revision)
+    if identity not in opened:
+        if is_local:
+            root = folder.absolute() if is_here else None
+        else:
+            root = _snapshot(name, revision or "main")
+        opened[identity] = _Repository(key, name, revision, root, is_local)
+    return opened[identity]
 
 
 def _snapshot(repository: str, revision: str) -> Path | None:
     """The folder of a repository's revision in the local hub cache."""
     base = hub_cache() / f"models--{repository.replace('/', '--')}"
-    reference = base / "refs" / revision
-    commit = reference.read_text().strip() if reference.is_file() else revision
+    try:
+        commit = (base / "refs" / revision).read_text().strip()
+    except OSError:
+        commit = revision
     snapshot = base / "snapshots" / commit
-    return snapshot if snapshot.is_dir() else None
+    return snapshot if commit and snapshot.is_dir() else None
 
 
 def hub_cache() -> Path:
     """Where huggingface_hub keeps its files: HF_HUB_CACHE, HF_HOME/hub, or ~/.cache."""
-    if "HF_HUB_CACHE" in os.environ:
+    if os.environ.get("HF_HUB_CACHE"):
         return Path(os.environ["HF_HUB_CACHE"]).expanduser()
-    cache = os.environ.get("XDG_CACHE_HOME", "~/.cache")
-    home = os.environ.get("HF_HOME", os.path.join(cache, "huggingface"))
+    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    home = os.environ.get("HF_HOME") or os.path.join(cache, "huggingface")
     return Path(home).expanduser() / "hub"
 
 
-def _problem(repository: _Repository, consequence: str = "") -> Problem | None:
-    if not repository.missing:
+def why_damaged(path: Path) -> str:
+    """Why a safetensors file cannot be whole, by its header and size alone; empty if it may be."""
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            start = file.read(8)
+            length = int.from_bytes(start, "little")
+            if start.startswith(b"version "):
+                return "is a Git LFS pointer, not the file it points to"
+            if len(start) < 8 or length > min(size - 8, _MAX_HEADER_BYTES):
+                return f"is no safetensors file, or cut off ({size} bytes)"
+            header = json.loads(file.read(length))
+        ends = [entry["data_offsets"][1] for key, entry in header.items() if key != "__metadata__"]
+    except OSError as failure:
+        return f"cannot be read: {failure.strerror or failure}"
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError):
+        return "is no safetensors file"
+    expected = 8 + length + max(ends, default=0)
+    return "" if size == expected else f"is cut off: {size} of {expected} bytes"
+
+
+def _problem(repository: _Repository) -> Problem | None:
+    """All that is wrong with a repository, and the command that mends it."""
+    if not repository.missing and not repository.damaged:
         return None
+    key, name = repository.key, repository.name
     if repository.is_local and repository.root is None:
-        message = f"the folder {repository.name} does not exist"
-        fix = "give a folder that is there, or a hub repository."
-        return error(repository.key, message, (fix + consequence).rstrip("."))
-    place = "is not in the hub cache" if repository.root is None else "lacks files"
-    listed = ", ".join(repository.missing)
-    message = f"{repository.name} {place}: needs {listed}"
-    if repository.is_local:
-        fix = f"put the missing files into {repository.root}, or give another folder."
+        message, fix = f"the folder {name} does not exist", "give a folder, or a hub repository"
+        return error(key, message, fix)
+    missing = ", ".join(map(_with_size, repository.missing))
+    if repository.root is None:
+        wrong = [f"{name} is not in the hub cache ({hub_cache()}); needed from it: {missing}"]
     else:
-        wanted = " ".join(f'"{pattern}"' for pattern in _patterns(repository.missing))
-        revision = f" --revision {repository.revision}" if repository.revision else ""
-        fix = (
-            f"hf download {repository.name}{revision} --include {wanted} (or set {repository.key} "
-            "to a folder that holds them)."
-        )
-    return error(repository.key, message, (fix + consequence).rstrip("."))
+        wrong = [f"{name} lacks {missing}"] if missing else []
+        wrong += [f"{repository.root / damage}" for damage in repository.damaged]
+    message = "; ".join([*wrong, *filter(None, [repository.consequence])])
+    paths = [*repository.missing, *(entry.split(" ")[0] for entry in repository.damaged)]
+    if repository.is_local:
+        return error(key, message, f"put the files into {repository.root}, or give another folder")
+    revision = f" --revision {shlex.quote(repository.revision)}" if repository.revision else ""
+    force = " --force-download" if repository.damaged else ""
+    command = f"hf download {name}{revision}{force} {' '.join(map(shlex.quote, paths))}"
+    return error(key, message, f"{command}   (or set {key} to a folder that holds them)")
 
 
-def _patterns(missing: Sequence[str]) -> list[str]:
-    """What to pass to `hf download --include`: the files, and the whole tokenizer."""
-    paths = (entry.split(" ")[0] for entry in missing)
-    return ["tokenizer/*" if path.startswith("tokenizer/") else path for path in paths]
-
-
-def _size(entry: str) -> str:
-    folder, _, variant = entry.partition(":")
-    sizes = _SIZES_GB.get(folder)
-    if sizes is None:
-        return ""
-    size = sizes[variant == "bf16"]
-    return f" ({size:.2f} GB)" if size >= 1 else f" ({size * 1000:.0f} MB)"
+def _with_size(path: str) -> str:
+    """A path with its published size."""
+    stem = path.removesuffix(".safetensors")
+    full, bf16 = _SIZES_GB.get(stem.removesuffix(".bf16"), (None, None))
+    size = bf16 if stem.endswith(".bf16") else full
+    if size is None or not path.endswith(".safetensors"):
+        return path
+    return f"{path} ({size:.2f} GB)" if size >= 1 else f"{path} ({size * 1000:.0f} MB)"
