@@ -1,0 +1,75 @@
+"""A run obeys its control folder and its signals, and loses nothing by stopping."""
+
+import signal
+
+import pytest
+
+from engine.run.status import read_status
+from engine.training.checkpoint import choose_checkpoint
+
+LONG = {"max_train_steps": 100_000, "checkpoint_step_interval": 100_000}
+
+pytestmark = pytest.mark.slow
+
+
+def test_commands_are_obeyed_and_acknowledged(prepare, start):
+    run = prepare(validation_prompt="a rocket", **LONG)
+    trainer = start(run)
+    trainer.at_step(1)
+
+    trainer.acknowledged(trainer.send("checkpoint"))
+    assert choose_checkpoint(run.checkpoints, "latest")[0].step > 0
+    assert trainer.events("checkpoint")[-1]["reason"] == "command"
+
+    trainer.acknowledged(trainer.send("validate"))
+    image = trainer.events("image")[-1]
+    assert (run.root / image["path"]).stat().st_size > 0
+
+    trainer.acknowledged(trainer.send("pause"))
+    trainer.until(lambda _trainer: read_status(run).state == "paused")
+    paused_at = read_status(run).step
+    trainer.acknowledged(trainer.send("checkpoint"))
+    assert choose_checkpoint(run.checkpoints, "latest")[0].step == paused_at
+    trainer.acknowledged(trainer.send("resume"))
+    trainer.at_step(paused_at + 1)
+
+    stop = trainer.send("stop")
+    assert trainer.wait() == 0
+    states = {e["id"]: e["state"] for e in trainer.events("command")}
+    assert states[stop] == "done"
+    status = read_status(run)
+    assert status.state == "stopped"
+    assert choose_checkpoint(run.checkpoints, "latest")[0].step == status.step
+    assert {event["format"] for event in trainer.events("export")} == {"peft", "comfyui"}
+    assert not list(run.control.iterdir())
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_saves_and_leaves_with_its_code(prepare, start, number):
+    run = prepare(**LONG)
+    trainer = start(run)
+    trainer.at_step(2)
+    trainer.process.send_signal(number)
+    assert trainer.wait() == 128 + number
+    status = read_status(run)
+    assert (status.state, status.exit_code) == ("stopped", 128 + number)
+    assert choose_checkpoint(run.checkpoints, "latest")[0].step == status.step
+
+
+def test_a_signal_while_it_starts_is_heard(prepare, start):
+    run = prepare(**LONG)
+    trainer = start(run)
+    trainer.until(lambda _trainer: run.status.exists())
+    trainer.process.send_signal(signal.SIGTERM)
+    assert trainer.wait() == 128 + signal.SIGTERM
+    assert read_status(run).state == "stopped"
+
+
+def test_a_stop_in_a_pause_saves_too(prepare, start):
+    run = prepare(**LONG)
+    trainer = start(run)
+    trainer.at_step(1)
+    trainer.acknowledged(trainer.send("pause"))
+    trainer.send("stop")
+    assert trainer.wait() == 0
+    assert choose_checkpoint(run.checkpoints, "latest")[0].step == read_status(run).step
