@@ -1,0 +1,314 @@
+"""A config while it is edited: its files with unsaved edits, undo, and the fields to show.
+
+Knows nothing of screens: the form is one way to look at it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cascade_tui.field_text import is_same, typed_value
+from engine.config.backends import BACKEND_OPTIONS, ImageBackend, TextEmbedBackend, backend_key
+from engine.config.documents import BACKENDS, PROMPTS, Document, DocumentError
+from engine.config.environment import Environment
+from engine.config.fields import GROUPS, OPTIONS, TrainingConfig
+from engine.config.loading import INLINE_KEYS, Checked, Project, check_document, find_beside
+from engine.config.options import Option
+from engine.config.overrides import parse_overrides
+from engine.config.problems import Edit, Problem
+from engine.config.reading import read_model
+
+UNKNOWN_GROUP = "unknown keys"
+PROMPT_GROUP = "prompts"
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One line of the form: an option, a backend's option, a prompt, or a key that is unknown.
+
+    ``value`` is None when neither the file nor the command line gives one; the option's default
+    then counts. ``is_overridden`` says that ``--set`` gave it.
+    """
+
+    key: str
+    name: str
+    group: str
+    option: Option | None
+    value: Any
+    is_overridden: bool = False
+
+    @property
+    def is_changed(self) -> bool:
+        """Whether the value differs from the option's default."""
+        if self.value is None:
+            return False
+        return self.option is None or not is_same(self.value, self.option.default)
+
+    @property
+    def effective(self) -> Any:
+        """The value that counts: the given one, else the default."""
+        if self.value is None and self.option is not None:
+            return self.option.default
+        return self.value
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The text of every file at one moment, and the overrides that still hold."""
+
+    config: str
+    backends: tuple[tuple[Path, str], ...]
+    overrides: tuple[str, ...]
+
+
+class Draft:
+    """A config and its file of data backends, with edits that are not yet saved."""
+
+    def __init__(self, document: Document, overrides: Sequence[str] = ()) -> None:
+        self.document = document
+        self.overrides = tuple(overrides)
+        self._backend_files: dict[Path, Document] = {}
+        self._undone: list[Snapshot] = []
+        self._done: list[Snapshot] = []
+
+    @classmethod
+    def open(cls, path: Path, overrides: Sequence[str] = ()) -> Draft:
+        """Read a config.
+
+        Raises:
+            DocumentError: it cannot be read, or is malformed (with line and column).
+        """
+        return cls(Document.read(path), overrides)
+
+    # -- what there is -------------------------------------------------------------------------
+
+    @property
+    def backends_document(self) -> Document | None:
+        """The file that ``data_backend_config`` names, edits included; None without a readable
+        one."""
+        named = self._given("data_backend_config")
+        if not isinstance(named, str) or not named or BACKENDS in self.document:
+            return None
+        path = find_beside(named, self.document.path)
+        if path is None:
+            return None
+        if path not in self._backend_files:
+            try:
+                self._backend_files[path] = Document.read(path)
+            except DocumentError:
+                return None  # checking tells it as a problem of data_backend_config
+        return self._backend_files[path]
+
+    def fields(self, problems: Sequence[Problem] = ()) -> tuple[Field, ...]:
+        """Everything that can be edited, by group; then the keys that only problems name."""
+        groups: dict[str, list[Field]] = {group: [] for group in GROUPS}
+        values, plain, _ = self.document.values, *self._overrides()
+        for key, option in OPTIONS.items():
+            value = plain.get(key, values.get(key))
+            groups.setdefault(option.group, []).append(
+                Field(key, key, option.group, option, value, key in plain)
+            )
+        ordered: list[Field] = []
+        for group, fields in groups.items():
+            ordered += fields
+            if group == "data":
+                ordered += self._backend_fields()
+            if group == "validation":
+                ordered += self._prompt_fields(values)
+        known = {field.key for field in ordered}
+        for key in {**values, **plain}:
+            if key not in OPTIONS and key not in INLINE_KEYS:
+                value = plain.get(key, values.get(key))
+                ordered.append(Field(key, key, UNKNOWN_GROUP, None, value, key in plain))
+                known.add(key)
+        for problem in problems:
+            if problem.key not in known:
+                ordered.append(self._field_of_problem(problem))
+                known.add(problem.key)
+        return tuple(ordered)
+
+    def _backend_fields(self) -> Iterator[Field]:
+        source = self.backends_document or self.document
+        raw = source.values.get(BACKENDS)
+        _, given = self._overrides()
+        for position, entry in enumerate(raw if isinstance(raw, list) else []):
+            if not isinstance(entry, dict):
+                continue
+            values = {key.removeprefix("--"): value for key, value in entry.items()}
+            name = str(values.get("id") or position)
+            options = _options_of_backend(values)
+            for key in (*options, *(key for key in values if key not in options)):
+                override = given.get((name, key))
+                value = values.get(key) if override is None else override
+                group = f"data: {name}"
+                option = options.get(key)
+                yield Field(backend_key(name, key), key, group, option, value, override is not None)
+
+    @staticmethod
+    def _prompt_fields(values: dict[str, Any]) -> Iterator[Field]:
+        prompts = values.get(PROMPTS)
+        if isinstance(prompts, dict):
+            for name, text in prompts.items():
+                yield Field(f"{PROMPTS}[{name}]", str(name), PROMPT_GROUP, None, text)
+
+    @staticmethod
+    def _field_of_problem(problem: Problem) -> Field:
+        if problem.key.startswith(f"{BACKENDS}["):
+            name = problem.key.removeprefix(f"{BACKENDS}[").partition("]")[0]
+            inner = problem.key.rpartition("].")[2] if "]." in problem.key else "(backend)"
+            return Field(problem.key, inner, f"data: {name}", None, None)
+        return Field(problem.key, problem.key or "(whole file)", UNKNOWN_GROUP, None, None)
+
+    def _overrides(self) -> tuple[dict[str, Any], dict[tuple[str, str], Any]]:
+        given, _ = parse_overrides(self.overrides)
+        return dict(given.options), {(name, key): value for name, key, value in given.of_backends}
+
+    def _given(self, key: str) -> Any:
+        return self._overrides()[0].get(key, self.document.get(key))
+
+    # -- edits ---------------------------------------------------------------------------------
+
+    def set(self, key: str, value: Any) -> None:
+        """Give ``key`` a value, or with None its default; an override of it no longer holds.
+
+        Raises:
+            KeyError: an option of a backend that is not there.
+        """
+        self.apply(Edit(key, value))
+
+    def apply(self, edit: Edit) -> None:
+        """Carry out an edit, as one step of undo.
+
+        Raises:
+            KeyError: an option of a backend that is not there.
+        """
+        before = self.snapshot()
+        target = self.document
+        if edit.key.startswith(f"{BACKENDS}[") and self.backends_document is not None:
+            target = self.backends_document
+        if edit.renames:
+            target.apply(edit)
+        elif edit.value is None:
+            target.unset(edit.key)
+        else:
+            target.set(edit.key, edit.value)
+        dropped = {edit.key, edit.renames}
+        self.overrides = tuple(o for o in self.overrides if _key_of_override(o) not in dropped)
+        if self.snapshot() != before:
+            self._done.append(before)
+            self._undone.clear()
+
+    def undo(self) -> bool:
+        """Take the last edit back; False if there is none."""
+        return self._travel(self._done, self._undone)
+
+    def redo(self) -> bool:
+        """Do the last undone edit again; False if there is none."""
+        return self._travel(self._undone, self._done)
+
+    def _travel(self, source: list[Snapshot], target: list[Snapshot]) -> bool:
+        if not source:
+            return False
+        target.append(self.snapshot())
+        snapshot = source.pop()
+        self.document.restore(snapshot.config)
+        for path, text in snapshot.backends:
+            self._backend_files[path].restore(text)
+        self.overrides = snapshot.overrides
+        return True
+
+    def snapshot(self) -> Snapshot:
+        """Everything as it stands now."""
+        backends = tuple((path, file.text()) for path, file in self._backend_files.items())
+        return Snapshot(self.document.text(), backends, self.overrides)
+
+    # -- checking ------------------------------------------------------------------------------
+
+    def copy(self) -> Draft:
+        """The same texts in other objects, for a thread to check while this one is edited."""
+        document = Document(self.document.path, self.document.text(), self.document.format)
+        copy = Draft(document, self.overrides)
+        for path, file in self._backend_files.items():
+            copy._backend_files[path] = Document(path, file.text(), file.format)
+        return copy
+
+    def check(self, environment: Environment | None = None) -> Checked:
+        """Check everything as it stands, unsaved edits included."""
+        return check_document(
+            self.document,
+            self.overrides,
+            environment=environment,
+            backends_document=self.backends_document,
+        )
+
+    def project(self, checked: Checked) -> Project:
+        """The checked draft as what a launch takes."""
+        return Project(
+            self.document.path,
+            self.document,
+            checked.config,
+            checked.backends,
+            checked.prompts,
+            checked.weights,
+            checked.problems,
+            checked.backends_document,
+        )
+
+    # -- files ---------------------------------------------------------------------------------
+
+    @property
+    def files(self) -> tuple[Document, ...]:
+        """The config and every file of backends that was opened."""
+        return (self.document, *self._backend_files.values())
+
+    @property
+    def is_changed(self) -> bool:
+        """Whether a file has edits that were not saved."""
+        return any(file.is_changed for file in self.files)
+
+    def changed_on_disk(self) -> tuple[Path, ...]:
+        """The files with unsaved edits that someone else changed meanwhile."""
+        return tuple(file.path for file in self.files if file.is_changed and file.changed_on_disk())
+
+    def save(self) -> tuple[Path, ...]:
+        """Write the files that have edits, and say which.
+
+        Raises:
+            OSError: one cannot be written; it is as it was.
+        """
+        changed = [file for file in self.files if file.is_changed]
+        for file in changed:
+            file.save()
+        return tuple(file.path for file in changed)
+
+
+def check_typed(field: Field, text: str) -> Problem | None:
+    """What is wrong with ``text`` as the field's value, looked at alone; None if nothing."""
+    value = typed_value(field.option, text)
+    if field.option is None or value is None:
+        return None
+    model = TrainingConfig
+    if field.key.startswith(f"{BACKENDS}["):
+        is_image = field.option is BACKEND_OPTIONS["images"].get(field.name)
+        _, problems = read_model(
+            ImageBackend if is_image else TextEmbedBackend, {field.name: value}
+        )
+    else:
+        _, problems = read_model(model, {field.name: value})
+    return next((problem for problem in problems if problem.key == field.name), None)
+
+
+def _options_of_backend(values: dict[str, Any]) -> dict[str, Option]:
+    kind = "text_embeds" if values.get("dataset_type") == "text_embeds" else "images"
+    return BACKEND_OPTIONS[kind]
+
+
+def _key_of_override(override: str) -> str:
+    key = override.removeprefix("--").partition("=")[0].strip()
+    if key.startswith(f"{BACKENDS}."):
+        name, _, inner = key.removeprefix(f"{BACKENDS}.").rpartition(".")
+        return backend_key(name, inner)
+    return key
