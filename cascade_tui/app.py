@@ -1,0 +1,230 @@
+"""The app: which screen is shown, what the keys do everywhere, and how it ends."""
+
+# ruff: noqa: E402  (textual reads its settings when it is imported)
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shlex
+import signal
+import subprocess
+from collections.abc import Iterable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, ClassVar
+
+# Read when textual is imported: few frames on a slow link, nothing that moves by itself.
+_IS_REMOTE = bool(os.environ.get("SSH_CONNECTION") or os.environ.get("SSH_TTY"))
+os.environ.setdefault("TEXTUAL_FPS", "10" if _IS_REMOTE else "30")
+os.environ.setdefault("TEXTUAL_ANIMATIONS", "none")
+
+from textual.app import App, SystemCommand
+from textual.binding import Binding, BindingType
+from textual.screen import Screen
+
+from cascade_tui.draft import Draft
+from cascade_tui.screens.configure import ConfigureScreen
+from cascade_tui.screens.help import HelpScreen
+from cascade_tui.screens.parse_error import ParseErrorScreen
+from cascade_tui.screens.unsaved import Answer, UnsavedEdits
+from cascade_tui.screens.welcome import WelcomeScreen
+from engine.config.documents import DocumentError
+from engine.config.environment import Environment
+from engine.run.paths import RunDirectory
+
+_SIGNALS = (signal.SIGHUP, signal.SIGTERM)
+
+
+class CascadeApp(App[int], inherit_bindings=False):
+    """Configure a run, launch it, watch it. Leaving it never stops a run."""
+
+    TITLE = "cascade-tui"
+    CSS_PATH = "app.tcss"
+    BINDING_GROUP_TITLE = "Everywhere"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("1", "show_configure", "Configure", show=False, id="app.configure"),
+        Binding("3", "show_monitor", "Monitor", show=False, id="app.monitor"),
+        Binding("question_mark", "help", "Help", key_display="?", id="app.help"),
+        Binding("ctrl+p", "command_palette", "Everything", show=False, id="app.palette"),
+        Binding("tab", "app.focus_next", "Next part", show=False, id="app.focus_next"),
+        Binding("shift+tab", "app.focus_previous", "Part before", show=False, id="app.focus_back"),
+        Binding("q,ctrl+c", "quit", "Quit", key_display="q", id="app.quit"),
+    ]
+
+    def __init__(
+        self,
+        config: Path | None = None,
+        run_directory: Path | None = None,
+        overrides: Sequence[str] = (),
+        *,
+        environment: Environment | None = None,
+    ) -> None:
+        """`environment` is what rules see of the machine; left out, it is looked at."""
+        no_colour = os.environ.get("NO_COLOR")
+        super().__init__()
+        if no_colour is not None:
+            os.environ["NO_COLOR"] = no_colour  # textual takes it away; children need it too
+        self._first_config = config
+        self._overrides = tuple(overrides)
+        self._environment = environment
+        self.run_directory = RunDirectory(run_directory) if run_directory else None
+        self.configure: ConfigureScreen | ParseErrorScreen | None = None
+        self.monitor: Screen[Any] | None = None
+
+    def on_mount(self) -> None:
+        """Show what was named on the command line, and end cleanly on signals."""
+        loop = asyncio.get_running_loop()
+        for number in _SIGNALS:
+            loop.add_signal_handler(number, partial(self.exit, return_code=128 + number))
+        if self._first_config is not None:
+            self.open_config(self._first_config, self._overrides)
+        elif self.run_directory is not None:
+            self.open_run(self.run_directory)
+        else:
+            self._go(WelcomeScreen())
+
+    # -- screens -------------------------------------------------------------------------------
+
+    def open_path(self, path: Path) -> str:
+        """Open a config or a run directory; returns why not, or nothing."""
+        if path.is_dir():
+            run = RunDirectory(path)
+            if not run.exists():
+                return f"✖ {path} is not a run directory"
+            self.open_run(run)
+        elif path.is_file():
+            self.open_config(path)
+        else:
+            return f"✖ there is no file or folder {path}"
+        return ""
+
+    def open_config(self, path: Path, overrides: Sequence[str] | None = None) -> None:
+        """Edit a config; one that cannot be read is shown where it breaks."""
+        if overrides is None:
+            overrides = self._overrides if path == self._first_config else ()
+        screen: ConfigureScreen | ParseErrorScreen
+        try:
+            screen = ConfigureScreen(Draft.open(path, overrides), environment=self._environment)
+        except DocumentError as failure:
+            screen = ParseErrorScreen(path, failure.problem)
+        old, self.configure = self.configure, screen
+        self._show(screen, old, "configure")
+
+    def open_run(self, run: RunDirectory) -> None:
+        """Watch a run."""
+        from cascade_tui.screens.monitor import MonitorScreen
+
+        self.run_directory = run
+        old, self.monitor = self.monitor, MonitorScreen(run)
+        self._show(self.monitor, old, "monitor")
+
+    def _show(self, screen: Screen[Any], old: Screen[Any] | None, name: str) -> None:
+        """Show a new base screen under its name, in the place of the old one of that name."""
+        if old is not None and self.screen is old:
+            self._go(screen)
+            self.uninstall_screen(old)
+            self.install_screen(screen, name)
+            return
+        if old is not None:
+            self.uninstall_screen(old)
+        self.install_screen(screen, name)
+        self._go(screen)
+
+    def _go(self, screen: Screen[Any]) -> None:
+        """Show a base screen: above textual's own empty one, in the place of any other."""
+        if len(self.screen_stack) == 1:
+            self.push_screen(screen)
+        else:
+            self.switch_screen(screen)
+
+    def action_show_configure(self) -> None:
+        """Show the form."""
+        if self.configure is None:
+            self.notify("no config is open: cascade-tui CONFIG opens one")
+        elif self.screen is not self.configure:
+            self._go(self.configure)
+
+    def action_show_monitor(self) -> None:
+        """Show the run."""
+        if self.monitor is not None:
+            if self.screen is not self.monitor:
+                self._go(self.monitor)
+            return
+        run = self._run_of_config()
+        if run is None:
+            self.notify("there is no run yet: L launches the config")
+        else:
+            self.open_run(run)
+
+    def _run_of_config(self) -> RunDirectory | None:
+        """The run in the open config's output_dir, if it was launched before."""
+        from cascade_tui.launching import run_directory_of
+
+        if not isinstance(self.configure, ConfigureScreen) or self.configure.checked is None:
+            return None
+        run = run_directory_of(self.configure.draft.project(self.configure.checked))
+        return run if run.exists() else None
+
+    def action_help(self) -> None:
+        """Say what the keys do."""
+        self.push_screen(HelpScreen(self.screen))
+
+    def edit_outside(self, path: Path, line: int | None = None) -> None:
+        """Open a file in $VISUAL or $EDITOR, and read it again afterwards."""
+        editor = os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi"
+        command = [*shlex.split(editor), *([f"+{line}"] if line else []), str(path)]
+        try:
+            with self.suspend():
+                subprocess.run(command, check=False)
+        except OSError as failure:
+            reason = f"{editor}: {failure.strerror or failure}; set $EDITOR"
+            self.notify(reason, severity="error", markup=False)
+            return
+        self.open_config(path)
+
+    # -- palette and end -----------------------------------------------------------------------
+
+    def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
+        """Everything that a key does now, for ctrl+p."""
+        told: set[str] = set()
+        for key, active in screen.active_bindings.items():
+            binding = active.binding
+            if not active.enabled or binding.action in told or binding.system:
+                continue
+            told.add(binding.action)
+            if binding.description and binding.id:
+                shown = binding.key_display or self.get_key_display(binding)
+                run = partial(self.run_action, binding.action, active.node)
+                yield SystemCommand(binding.description, f"key {shown or key}", run)
+        yield SystemCommand("Theme", "other colours", self.action_change_theme)
+
+    async def action_quit(self) -> None:
+        """Leave; edits that are not saved are asked about. A run goes on."""
+        form = self.configure
+        if isinstance(form, ConfigureScreen) and form.draft.is_changed:
+            self.push_screen(UnsavedEdits(form.draft.document.path), self._quit_answered)
+        else:
+            self.exit(0)
+
+    def _quit_answered(self, answer: Answer | None) -> None:
+        form = self.configure
+        assert isinstance(form, ConfigureScreen)
+        if answer == "discard":
+            self.exit(0)
+        elif answer == "save" and form.draft.changed_on_disk():
+            form.action_save()
+        elif answer == "save" and form.save():
+            self.exit(0)
+
+
+def run_app(config: Path | None, run_directory: Path | None, overrides: Sequence[str] = ()) -> int:
+    """Show the app until the person leaves it; returns the exit code."""
+    app = CascadeApp(config, run_directory, overrides)
+    app.run()
+    if app.run_directory is not None:
+        from engine.run.launch import is_alive
+
+        if is_alive(app.run_directory):
+            print(f"the run goes on; open it again with: cascade-tui {app.run_directory.root}")
+    return app.return_code or 0

@@ -1,0 +1,89 @@
+"""What the keys do, made from the bindings themselves."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import VerticalScroll
+from textual.dom import DOMNode
+from textual.screen import ModalScreen, Screen
+from textual.widgets import Static
+
+_SIGNS = """\
+✖ error: a run cannot start      ▲ warning: it can, but look      · hint
+• differs from the default       (--set) given on the command line
+"""
+
+
+class HelpScreen(ModalScreen[None]):
+    """Every key that works on a screen, by the part of the screen that it belongs to."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,question_mark,q", "app.pop_screen", "Close", id="help.close"),
+    ]
+    DEFAULT_CSS = """
+    HelpScreen {
+        align: center middle;
+        & > VerticalScroll {
+            width: 76; max-width: 100%; height: auto; max-height: 95%;
+            border: round $primary; background: $surface; padding: 0 2;
+            scrollbar-size-vertical: 1;
+        }
+        & Static { height: auto; }
+    }
+    """
+
+    def __init__(self, about: Screen[object]) -> None:
+        super().__init__()
+        self._about = about
+
+    def compose(self) -> ComposeResult:
+        """One long text."""
+        panel = VerticalScroll()
+        panel.border_title = "Keys"
+        panel.border_subtitle = "esc closes"
+        with panel:
+            yield Static(describe_keys(self._about))
+
+    def on_mount(self) -> None:
+        """Arrow keys scroll the text."""
+        self.query_one(VerticalScroll).focus()
+
+
+def describe_keys(screen: Screen[object]) -> Text:
+    """The keys of the app, of a screen and of its widgets that have a title for them."""
+    text = Text()
+    nodes: list[DOMNode] = [screen, *screen.query("*"), screen.app]
+    told: set[str] = set()
+    for node in nodes:
+        title = node.BINDING_GROUP_TITLE
+        if title is None or title in told:
+            continue
+        told.add(title)
+        text.append(f"{title}\n", "bold")
+        for description, keys in _keys_of(node).items():
+            text.append(f"  {', '.join(keys):<16} {description}\n")
+        text.append("\n")
+    text.append(_SIGNS)
+    return text
+
+
+def _keys_of(node: DOMNode) -> dict[str, list[str]]:
+    """The keys by what they do, in the order of declaration."""
+    keys: dict[str, list[str]] = {}
+    own = {
+        binding.id
+        for declared in type(node).BINDINGS
+        if isinstance(declared, Binding) and (binding := declared).id
+    }
+    for key, bindings in node._bindings.key_to_bindings.items():
+        for binding in bindings:
+            if binding.id in own and binding.description:
+                shown = binding.key_display or node.app.get_key_display(binding)
+                names = keys.setdefault(binding.description, [])
+                if shown not in names and key:
+                    names.append(shown)
+    return keys

@@ -1,0 +1,98 @@
+"""A config that is not valid JSON or TOML: where it breaks, and the way to mend it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, cast
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import VerticalScroll
+from textual.screen import Screen
+from textual.widgets import Footer, Static
+
+from engine.config.problems import Problem
+
+if TYPE_CHECKING:
+    from cascade_tui.app import CascadeApp
+
+_LINES_AROUND = 4
+
+
+class ParseErrorScreen(Screen[None]):
+    """Says what is malformed at which line and column, and shows the text near it."""
+
+    BINDING_GROUP_TITLE = "A file that cannot be read"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("e", "open_editor", "Open in $EDITOR", id="parse_error.editor"),
+        Binding("r", "reload", "Read it again", id="parse_error.reload"),
+    ]
+    DEFAULT_CSS = """
+    ParseErrorScreen {
+        & VerticalScroll { padding: 1 2; }
+        & Static { height: auto; width: 1fr; }
+    }
+    """
+
+    def __init__(self, path: Path, problem: Problem) -> None:
+        super().__init__()
+        self.path, self.problem = path, problem
+
+    def compose(self) -> ComposeResult:
+        """One text and the keys."""
+        with VerticalScroll():
+            yield Static(describe_parse_error(self.path, self.problem))
+        yield Footer(show_command_palette=False, compact=True)
+
+    def action_open_editor(self) -> None:
+        """Open the file in $EDITOR, and read it again afterwards."""
+        cast("CascadeApp", self.app).edit_outside(self.path, line=place_of(self.problem)[0])
+
+    def action_reload(self) -> None:
+        """Read the file again."""
+        cast("CascadeApp", self.app).open_config(self.path)
+
+
+def place_of(problem: Problem) -> tuple[int | None, int | None]:
+    """The line and column that a problem's ``where`` ends in, as far as it has them."""
+    numbers = []
+    for part in problem.where.rsplit(":", 2)[1:]:
+        if part.isdecimal():
+            numbers.append(int(part))
+    line = numbers[0] if numbers else None
+    return line, numbers[1] if len(numbers) > 1 else None
+
+
+def describe_parse_error(path: Path, problem: Problem) -> Text:
+    """The problem, and the lines around it with the column marked."""
+    text = Text()
+    text.append(f"✖ {path} cannot be opened\n\n", "bold")
+    text.append(problem.message + "\n")
+    line, column = place_of(problem)
+    if line is not None:
+        at = f"line {line}" + (f", column {column}" if column is not None else "")
+        text.append(f"at {at}\n", "bold")
+        _append_lines(text, path, line, column)
+    text.append("\n")
+    if problem.fix:
+        text.append(f"fix: {problem.fix}\n")
+    text.append("e", "bold").append(" opens the file in $EDITOR, ")
+    text.append("r", "bold").append(" reads it again\n")
+    return text
+
+
+def _append_lines(text: Text, path: Path, line: int, column: int | None) -> None:
+    try:
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return  # the message says already that it cannot be read
+    text.append("\n")
+    first = max(1, line - _LINES_AROUND)
+    for number in range(first, min(len(lines), line + _LINES_AROUND) + 1):
+        is_here = number == line
+        content = lines[number - 1].replace("\t", " ")
+        text.append(f"{'>' if is_here else ' '} {number:>4}  ", "bold" if is_here else "dim")
+        text.append(content + "\n", "bold" if is_here else "")
+        if is_here and column is not None:
+            text.append(" " * (8 + column - 1) + "^\n", "bold")

@@ -1,0 +1,138 @@
+"""The first screen when nothing was named: open something, or begin from an example."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, cast
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import VerticalScroll
+from textual.screen import Screen
+from textual.widgets import Footer, Input, OptionList, Static
+from textual.widgets.option_list import Option as ListOption
+
+from cascade_tui.shipped import example_configs
+from engine.run.files import atomic_write_text
+
+if TYPE_CHECKING:
+    from cascade_tui.app import CascadeApp
+
+_INTRODUCTION = """\
+Fine-tune the Stable Cascade Stage C prior: configure, check, launch, watch.
+
+No data at hand? This trains a tiny model on photographs that are shipped:
+
+    cascade-tui demo
+"""
+
+
+class WelcomeScreen(Screen[None]):
+    """Examples to begin from, and an input for the path of a config or a run."""
+
+    BINDING_GROUP_TITLE = "Welcome"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("o", "open_path", "Open a path", id="welcome.open"),
+        Binding("j,down", "list('cursor_down')", "Down", show=False, id="welcome.down"),
+        Binding("k,up", "list('cursor_up')", "Up", show=False, id="welcome.up"),
+        Binding("escape", "back", "Back to the list", show=False, id="welcome.back"),
+    ]
+    DEFAULT_CSS = """
+    WelcomeScreen {
+        & VerticalScroll { padding: 1 2; }
+        & Static { height: auto; width: 1fr; }
+        & #name { text-style: bold; color: $primary; margin-bottom: 1; }
+        & OptionList { height: auto; max-height: 12; margin: 1 0; border: none; padding: 0; }
+        & Input { width: 1fr; }
+        & #wrong { color: $text-error; }
+    }
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._examples = example_configs()
+        self._example: Path | None = None
+
+    def compose(self) -> ComposeResult:
+        """Introduction, choices, an input for paths, and what is wrong with the one typed."""
+        with VerticalScroll():
+            yield Static("cascade-tui", id="name", markup=False)
+            yield Static(_INTRODUCTION, markup=False)
+            yield OptionList(
+                ListOption("Open a config or a run directory …"),
+                *(ListOption(f"New config from the example {e.name}") for e in self._examples),
+                markup=False,
+            )
+            path = Input(compact=True, placeholder="path of a config or of a run directory")
+            path.cursor_blink = False
+            yield path
+            yield Static(id="wrong", markup=False)
+        yield Footer(show_command_palette=False, compact=True)
+
+    def on_mount(self) -> None:
+        """Begin in the list."""
+        self.query_one(OptionList).focus()
+
+    @on(OptionList.OptionSelected)
+    def _chosen(self, event: OptionList.OptionSelected) -> None:
+        if event.option_index == 0:
+            self.action_open_path()
+            return
+        self._example = self._examples[event.option_index - 1]
+        path = self.query_one(Input)
+        path.value = _free_name(self._example)
+        path.cursor_position = len(path.value)
+        self._say("enter writes the example there and opens it")
+        path.focus()
+
+    def action_open_path(self) -> None:
+        """Type the path of what is there already."""
+        self._example = None
+        self._say("")
+        self.query_one(Input).value = ""
+        self.query_one(Input).focus()
+
+    def action_back(self) -> None:
+        """Back to the list of choices."""
+        self._say("")
+        self.query_one(OptionList).focus()
+
+    def action_list(self, action: str) -> None:
+        """Move within the list."""
+        getattr(self.query_one(OptionList), f"action_{action}")()
+
+    @on(Input.Submitted)
+    def _submitted(self, event: Input.Submitted) -> None:
+        path = Path(event.value.strip()).expanduser()
+        if not event.value.strip():
+            return
+        if self._example is not None and not self._write(self._example, path):
+            return
+        refusal = cast("CascadeApp", self.app).open_path(path)
+        if refusal:
+            self._say(refusal)
+
+    def _write(self, example: Path, path: Path) -> bool:
+        if path.exists():
+            self._say(f"✖ {path} is there already; give another name")
+            return False
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            atomic_write_text(path, example.read_text(encoding="utf-8"))
+        except OSError as failure:
+            self._say(f"✖ {path} cannot be written: {failure.strerror or failure}")
+            return False
+        return True
+
+    def _say(self, text: str) -> None:
+        self.query_one("#wrong", Static).update(text)
+
+
+def _free_name(example: Path) -> str:
+    """A name for a copy in the working directory that is not taken."""
+    candidate, number = Path(example.name), 1
+    while candidate.exists():
+        number += 1
+        candidate = Path(f"{example.stem}-{number}{example.suffix}")
+    return str(candidate)

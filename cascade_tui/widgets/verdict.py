@@ -1,0 +1,55 @@
+"""The bottom line of the form: may this be launched?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from textual.widgets import Static
+
+from cascade_tui.widgets.glyphs import GLYPHS, READY
+from engine.config.problems import Problem
+
+
+def describe_verdict(problems: Sequence[Problem] | None, *, is_changed: bool) -> str:
+    """`✖ 2 errors · ▲ 3 warnings · unsaved`, or that it is ready; None is still being checked."""
+    if problems is None:
+        words = ["checking …"]
+    else:
+        words = [
+            _counted(GLYPHS[severity], sum(p.severity == severity for p in problems), severity)
+            for severity in ("error", "warning", "hint")
+            if any(p.severity == severity for p in problems)
+        ]
+        if not any(problem.severity == "error" for problem in problems):
+            words.insert(0, f"{READY} ready to launch (L)")
+    return "  ".join([*words, *(["• not saved (w)"] if is_changed else [])])
+
+
+def _counted(glyph: str, number: int, noun: str) -> str:
+    return f"{glyph} {number} {noun}{'' if number == 1 else 's'}"
+
+
+class Verdict(Static):
+    """The verdict on the whole config, in words and signs."""
+
+    DEFAULT_CSS = """
+    Verdict {
+        height: 1;
+        padding: 0 1;
+        background: $surface;
+        text-wrap: nowrap;
+        text-overflow: ellipsis;
+        &.-errors { color: $text-error; text-style: bold; }
+        &.-ready { color: $text-success; text-style: bold; }
+    }
+    """
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id, markup=False)
+
+    def show(self, problems: Sequence[Problem] | None, *, is_changed: bool) -> None:
+        """Show the verdict; ``problems`` is None while nothing has been checked yet."""
+        has_errors = any(problem.severity == "error" for problem in problems or ())
+        self.set_class(has_errors, "-errors")
+        self.set_class(problems is not None and not has_errors, "-ready")
+        self.update(describe_verdict(problems, is_changed=is_changed))
