@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from engine.config.fields import OPTIONS
 from engine.config.json_text import (
     Node,
     TextSyntaxError,
@@ -117,8 +118,9 @@ class Document:
         """The 1-based line where ``key`` stands; for an option of a backend that lacks it, the
         backend's; None if neither is in the file."""
         place = self._locate(key)
-        if place is None:
-            return None
+        return None if place is None else self._line_at(place)
+
+    def _line_at(self, place: Path_) -> int | None:
         if self._json is not None:
             offset = _offset_of(self._json, place)
             return None if offset is None else position(self._text, offset)[0]
@@ -250,7 +252,8 @@ class Document:
             if key.startswith("--") and key.removeprefix("--") in content:
                 plain_key = key.removeprefix("--")
                 message = f"{plain_key} is given twice, once with --: keep one of them"
-                raise TextSyntaxError(message, self.line_of(plain_key) or 1, 1)
+                lines = (self._line_at((key,)) or 1, self._line_at((plain_key,)) or 1)
+                raise TextSyntaxError(message, max(lines), 1)
 
     def _refresh(self) -> None:
         assert self._toml is not None
@@ -272,7 +275,7 @@ class Document:
             return (f"--{key}",) if f"--{key}" in content else (key,)
         table, name, inner = indexed[1], indexed[2], indexed[3]
         if table == PROMPTS:
-            return (PROMPTS, name) if PROMPTS in content or self.format == "toml" else (name,)
+            return (name,) if self._is_prompt_library(content) else (PROMPTS, name)
         backends = content if isinstance(content, list) else content.get(BACKENDS, [])
         base: Path_ = () if isinstance(content, list) else (BACKENDS,)
         index = _backend_index(backends, name)
@@ -282,6 +285,16 @@ class Document:
             return (*base, index)
         dashed = isinstance(backends[index], Mapping) and f"--{inner}" in backends[index]
         return (*base, index, f"--{inner}" if dashed else inner)
+
+    @staticmethod
+    def _is_prompt_library(content: Any) -> bool:
+        """Whether a file is nothing but names and prompts, and not a config."""
+        return (
+            isinstance(content, Mapping)
+            and bool(content)
+            and not any(key.removeprefix("--") in (*OPTIONS, BACKENDS, PROMPTS) for key in content)
+            and all(isinstance(text, str) for text in content.values())
+        )
 
     def _find(self, place: Path_ | None) -> tuple[bool, Any]:
         if place is None:

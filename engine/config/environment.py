@@ -155,7 +155,7 @@ def _why_torchvision_is_broken() -> str:
         return "its package metadata is missing: it was installed by halves"
     spec = importlib.util.find_spec("torchvision")
     folders = list(spec.submodule_search_locations or []) if spec else []
-    if not any(Path(folder).glob("_C*.*") for folder in folders):
+    if not any(found for folder in folders for found in Path(folder).glob("_C*.*")):
         return f"torchvision {own} lacks its compiled part (_C)"
     for requirement in wanted:
         match = re.match(r"torch\s*\(?\s*(==|>=)\s*([\w.]+)", requirement)

@@ -166,7 +166,7 @@ class TrainingConfig(BaseModel):
     use_dora: bool = option(
         False,
         group="adapter",
-        help="Weight-decomposed LoRA.",
+        help="Train the magnitude and the direction of weights apart (DoRA).",
         unsupported="use_dora is not supported yet",
     )
     # -- training ------------------------------------------------------------------------------

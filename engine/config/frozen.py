@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,13 +13,14 @@ import tomli_w
 
 from engine.config.backends import Backend, parse_backends
 from engine.config.documents import to_json
-from engine.config.fields import OPTIONS, TrainingConfig
+from engine.config.fields import GROUPS, OPTIONS, TrainingConfig
 from engine.config.loading import Project
 from engine.config.reading import read_model
 from engine.run.files import atomic_write_text
 from engine.run.paths import RunDirectory
 
 _HEADER = "# Resolved by cascade-tui when the run was launched. Edit the original, not this copy.\n"
+_WITHOUT = ("data_backend_config", "validation_prompt_library")
 _LOCAL_OR_HUB = ("pretrained_model_name_or_path", "pretrained_vae_model_name_or_path",
                  "stable_cascade_decoder_model_name_or_path")  # fmt: skip
 
@@ -43,18 +45,30 @@ def freeze(project: Project, root: Path) -> None:
         OSError: the folder cannot be written.
     """
     assert project.config is not None
-    run = RunDirectory(root)
-    dumped = project.config.model_dump(mode="json")
-    values = {
-        key: _absolute(key, value)
-        for key, value in dumped.items()
-        if value is not None and key not in ("data_backend_config", "validation_prompt_library")
-    }
-    if project.prompts:
-        values["validation_prompts"] = dict(project.prompts)
+    run = RunDirectory(root.absolute())
+    values = project.config.model_dump(mode="json")
+    # Both files are copied here, so this copy is a whole config by itself.
+    values |= dict.fromkeys(_WITHOUT)
+    if project.backends:
+        values["data_backend_config"] = str(run.data_backends)
     backends = [_frozen_backend(backend) for backend in project.backends]
-    atomic_write_text(run.config, _HEADER + tomli_w.dumps(values))
     atomic_write_text(run.data_backends, to_json(backends))
+    atomic_write_text(run.config, _as_toml(values, project.prompts))
+
+
+def _as_toml(values: Mapping[str, Any], prompts: Mapping[str, str]) -> str:
+    """Every option under its group's name; one that is not set is there as a comment."""
+    parts = [_HEADER]
+    for group in GROUPS:
+        parts.append(f"\n# -- {group}\n")
+        for key in (key for key, option in OPTIONS.items() if option.group == group):
+            if values[key] is None:
+                parts.append(f"# {key} is not set\n")
+            else:
+                parts.append(tomli_w.dumps({key: _absolute(key, values[key])}))
+    if prompts:
+        parts.append("\n" + tomli_w.dumps({"validation_prompts": dict(prompts)}))
+    return "".join(parts)
 
 
 def _absolute(key: str, value: Any) -> Any:
