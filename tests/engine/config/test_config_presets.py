@@ -1,0 +1,29 @@
+"""Every preset is a whole, valid starting point."""
+
+from __future__ import annotations
+
+import pytest
+
+from engine.config.environment import Environment, Gpu
+from engine.config.fields import OPTIONS
+from engine.config.presets import PRESETS
+
+CARDS = {"lora-24gb": 24, "lora-12gb-lite": 12, "full-80gb": 80, "quick-look": 24}
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_preset_has_no_problem_on_the_card_it_is_for(files, name):
+    packages = files.environment.packages
+    files.environment = Environment((Gpu("a card", CARDS[name] << 30, 0),), packages)
+    values = dict(PRESETS[name].values)
+    if name == "quick-look":
+        values["base_model_precision"] = "int8-torchao"  # it leaves the model as it is
+    problems = [p for p in files.problems(**values) if p.key != "output_dir"]
+    assert [p for p in problems if p.severity != "hint"] == []
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_preset_sets_options_that_exist_and_says_what_it_is_for(name):
+    preset = PRESETS[name]
+    assert set(preset.values) <= set(OPTIONS)
+    assert preset.summary.endswith((".", "?"))
