@@ -1,0 +1,70 @@
+"""The last lines of a log of any size, and those that come after."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from pathlib import Path
+
+_CHUNK_BYTES = 1 << 16
+
+
+class ConsoleTail:
+    """Follows a log file; keeps its last ``num_lines`` lines.
+
+    A carriage return starts its line again, as on a terminal; escape sequences are left out.
+    """
+
+    def __init__(self, path: Path, num_lines: int = 200) -> None:
+        self.path = path
+        self._lines: deque[str] = deque(maxlen=num_lines)
+        self._num_lines = num_lines
+        self._offset: int | None = None
+        self._rest = b""
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """The lines, oldest first; the last may still be growing."""
+        rest = (clean(self._rest),) if self._rest.strip() else ()
+        return (*self._lines, *rest)[-self._num_lines :]
+
+    def poll(self) -> bool:
+        """Read what is new; True if there was something."""
+        try:
+            with self.path.open("rb") as file:
+                size = os.fstat(file.fileno()).st_size
+                if self._offset is None or size < self._offset:
+                    self._start_near_end(size)
+                assert self._offset is not None
+                file.seek(self._offset)
+                content = file.read(size - self._offset)
+        except FileNotFoundError:
+            return False
+        if not content:
+            return False
+        self._offset += len(content)
+        *whole, self._rest = (self._rest + content).split(b"\n")
+        self._lines.extend(clean(line) for line in whole[-self._num_lines :])
+        return True
+
+    def _start_near_end(self, size: int) -> None:
+        self._lines.clear()
+        self._rest = b""
+        self._offset = max(0, size - _CHUNK_BYTES)
+
+
+def clean(line: bytes) -> str:
+    """A line as a terminal would leave it: after its last carriage return, without escapes."""
+    text = line.decode(errors="replace").rstrip("\r")
+    text = text.rpartition("\r")[2]
+    kept, skipping = [], False
+    for character in text:
+        if skipping:
+            skipping = not (character.isalpha() or character in "~\x07")
+        elif character == "\x1b":
+            skipping = True
+        elif character == "\t":
+            kept.append("    ")
+        elif character.isprintable():
+            kept.append(character)
+    return "".join(kept)
