@@ -200,6 +200,9 @@ def _why_none(backend: ImageBackend, quarantined: Sequence[Quarantined]) -> str:
         kinds = ", ".join(sorted(extension[1:] for extension in EXTENSIONS))
         return f"{where}: it holds no file that ends in {kinds}. Set instance_data_dir"
     reasons = Counter(item.reason for item in quarantined)
-    listed = "; ".join(f"{count}x {reason}" for reason, count in reasons.most_common(5))
+    example = {item.reason: item.path.name for item in reversed(quarantined)}
+    listed = "; ".join(
+        f"{count}x {reason}, such as {example[reason]}" for reason, count in reasons.most_common(5)
+    )
     more = f"; and {len(reasons) - 5} other reasons" if len(reasons) > 5 else ""
     return f"{where}: all {len(quarantined)} are left out ({listed}{more})"

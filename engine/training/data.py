@@ -17,9 +17,11 @@ from engine.cache.build import (
     CLIP_TEXT_POOLED,
     build_latent_cache,
     build_text_cache,
+    plan_latent_cache,
+    plan_text_cache,
 )
 from engine.cache.keys import latent_key, text_key
-from engine.cache.progress import BuildResult, CacheProgress
+from engine.cache.progress import BuildResult, CachePlan, CacheProgress
 from engine.cache.store import ShardStore
 from engine.config.backends import ImageBackend, TextEmbedBackend
 from engine.config.fields import TrainingConfig
@@ -32,7 +34,7 @@ from engine.data.scan import NoImagesError, ScanReport, scan_backend
 from engine.models.effnet import load_effnet_encoder
 from engine.models.text import TextEncoder, hash_text_encoder
 from engine.models.weights import hash_weights
-from engine.training.session import Session
+from engine.training.session import Session, log
 
 EMPTY_CAPTION = ""
 _TEXT_DTYPE = torch.bfloat16
@@ -157,6 +159,29 @@ def prepare_data(session: Session, frozen: FrozenConfig, weights: WeightFiles) -
     )
 
 
+class RanksDifferError(RuntimeError):
+    """The processes do not see the same photographs."""
+
+
+def check_ranks_agree(session: Session, data: TrainingData) -> None:
+    """Refuse to train when a file changed between two processes' scans.
+
+    Raises:
+        RanksDifferError: the processes would train on different samples.
+    """
+    if session.world_size == 1:
+        return
+    import torch.distributed as dist
+
+    fingerprints: list[str] = [""] * session.world_size
+    dist.all_gather_object(fingerprints, data.fingerprint)
+    if len(set(fingerprints)) > 1:
+        raise RanksDifferError(
+            "the processes see different photographs or captions: files changed while they were "
+            "scanned, or a folder is not the same on every machine. Start the run again"
+        )
+
+
 def validation_prompts(frozen: FrozenConfig) -> dict[str, str]:
     """Name -> prompt: the library, and the single prompt under the name ``validation``."""
     prompts = dict(frozen.prompts)
@@ -221,6 +246,7 @@ def _cache_text(
     key = partial(text_key, encoder_hash=text_hash, dtype=_TEXT_DTYPE)
     session.reporter.phase("caching_text", step=0)
     rank, world_size = session.accelerator.process_index, session.world_size
+    _announce(session, "text", plan_text_cache(store, captions, encoder_hash=text_hash))
     lacking = set(store.missing([key(caption) for caption in captions]))
     known = [caption for caption in captions if key(caption) not in lacking]
     mine = [caption for caption in captions if key(caption) in lacking][rank::world_size]
@@ -258,9 +284,9 @@ def _cache_latents(
     lost: set[Path] = set()
     stores: dict[str, ShardStore] = {}
     by_root: dict[str, list[PlannedImage]] = {}
-    for plan in plans:
-        root = str(_latent_root(session.config, plan.backend))
-        by_root.setdefault(root, []).append(plan.image)
+    for entry in plans:
+        root = str(_latent_root(session.config, entry.backend))
+        by_root.setdefault(root, []).append(entry.image)
     encoder = None
 
     def encode(pixels: Tensor) -> Tensor:
@@ -279,6 +305,8 @@ def _cache_latents(
     rank, world_size = session.accelerator.process_index, session.world_size
     for root, images in by_root.items():
         stores[root] = ShardStore(Path(root))
+        plan = plan_latent_cache(stores[root], images, encoder_hash=encoder_hash)
+        _announce(session, "latent", plan)
         results.append(
             build_latent_cache(
                 stores[root],
@@ -293,6 +321,23 @@ def _cache_latents(
         )
     _finish_caching(session, results, list(stores.values()))
     return stores, _lost_anywhere(session, lost)
+
+
+def _announce(session: Session, which: str, plan: CachePlan) -> None:
+    """Say what is to be made before it is begun."""
+    missing = plan.needed - plan.present
+    session.reporter.emit(
+        "cache_plan",
+        which=which,
+        needed=plan.needed,
+        present=plan.present,
+        estimated_bytes=plan.estimated_bytes,
+    )
+    if session.is_main and missing:
+        log.info(
+            "%s cache: %d of %d to make, about %.1f MB",
+            which, missing, plan.needed, plan.estimated_bytes / 1e6,
+        )  # fmt: skip
 
 
 def _report(session: Session, progress: CacheProgress) -> None:

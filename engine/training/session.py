@@ -39,7 +39,8 @@ class Session:
 
     @property
     def device(self) -> torch.device:
-        return self.accelerator.device
+        device = self.accelerator.device
+        return torch.device("cpu") if device.type == "cpu" else device  # safetensors knows no cpu:0
 
     @property
     def is_main(self) -> bool:

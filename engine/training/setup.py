@@ -18,6 +18,7 @@ from engine.training.data import (
     StoppedEarly,
     TrainingData,
     cache_root,
+    check_ranks_agree,
     prepare_data,
     validation_prompts,
 )
@@ -43,6 +44,7 @@ def train(session: Session, frozen: FrozenConfig) -> Outcome:
         data = prepare_data(session, frozen, weights)
     except StoppedEarly:
         return _stopped_before_training(session)
+    check_ranks_agree(session, data)
     model = build_model(frozen.config, weights, session.device)
     num_steps = _num_steps(session, data)
     trainer = _build_trainer(session, frozen, weights, data, model, num_steps)

@@ -129,7 +129,8 @@ class Trainer:
             asked = self.session.commands.take("validate")
             self.validate()
             self.reporter.acknowledge(asked, "done", step=self.step)
-        self.enter_training()
+        if self.step < self.num_steps:
+            self.enter_training()
 
     def pause(self) -> Request:
         """Wait, holding the weights, until resumed or stopped; obeys saves and validations."""

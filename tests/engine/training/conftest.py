@@ -143,11 +143,9 @@ def start():
 
     def start(run: RunDirectory, *, num_processes: int = 1) -> Trainer:
         command = [sys.executable, "-m", "engine.train", str(run.root)]
-        if num_processes > 1:
-            launcher = [sys.executable, "-m", "accelerate.commands.launch", "--quiet", "--cpu"]
-            count = f"--num_processes={num_processes}"
-            options = [count, "--num_machines=1", "--mixed_precision=no", "--dynamo_backend=no"]
-            command = [*launcher, *options, *command[1:]]
+        if num_processes > 1:  # over gloo; `accelerate launch` itself knows several GPUs only
+            launcher = ["-m", "torch.distributed.run", "--standalone"]
+            command[1:1] = [*launcher, f"--nproc_per_node={num_processes}"]
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
         with run.console_log.open("ab") as console:
             process = subprocess.Popen(
