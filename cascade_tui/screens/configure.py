@@ -34,25 +34,41 @@ CHECK_DELAY_SECONDS = 0.12
 _RANK: dict[Severity, int] = {"error": 0, "warning": 1, "hint": 2}
 
 
+def _key(
+    key: str,
+    action: str,
+    label: str,
+    help: str,
+    *,
+    show: bool = True,
+    key_display: str | None = None,
+) -> Binding:
+    """A binding with an id to rebind it by; ``help`` is for the help screen and the footer."""
+    name = label.lower().replace(" ", "_").replace("$", "")
+    return Binding(key, action, label, show, key_display, tooltip=help, id=f"configure.{name}")
+
+
 class ConfigureScreen(Screen[None]):
     """Groups, fields and what they mean; the draft holds the edits, a thread checks them."""
 
     BINDING_GROUP_TITLE = "Configure"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("slash", "search", "Search", key_display="/", id="configure.search"),
-        Binding("P", "toggle_filter('problems')", "Problems", id="configure.problems"),
-        Binding("C", "toggle_filter('changed')", "Changed", id="configure.changed"),
-        Binding("f", "apply_fix", "Fix", id="configure.fix"),
-        Binding("d", "to_default", "Default", show=False, id="configure.default"),
-        Binding("u", "undo", "Undo", id="configure.undo"),
-        Binding("U", "redo", "Redo", show=False, id="configure.redo"),
-        Binding("w", "save", "Save", id="configure.save"),
-        Binding("L", "launch", "Launch", id="configure.launch"),
-        Binding("n", "next_problem(1)", "Next problem", show=False, id="configure.next_problem"),
-        Binding("N", "next_problem(-1)", "Previous problem", show=False, id="configure.previous"),
-        Binding("escape", "clear", "Clear filters", show=False, id="configure.clear"),
-        Binding("e", "open_editor", "Open in $EDITOR", show=False, id="configure.editor"),
-        Binding("ctrl+r", "reload", "Reload from disk", show=False, id="configure.reload"),
+        _key("slash", "search", "Search", "search names, values and help", key_display="/"),
+        _key("P", "toggle_filter('problems')", "Problems", "only fields with problems; all again"),
+        _key("C", "toggle_filter('changed')", "Changed", "only fields that differ from defaults"),
+        _key("f", "apply_fix", "Fix", "apply the fix of the field's problem"),
+        _key("d", "to_default", "Default", "back to the default", show=False),
+        _key("u", "undo", "Undo", "take the last edit back"),
+        _key("U", "redo", "Redo", "do the undone edit again", show=False),
+        _key("w", "save", "Save", "write the files that have edits"),
+        _key("L", "launch", "Launch", "start the run; it outlives this viewer"),
+        _key("n", "next_problem(1)", "Next problem", "next field with a problem", show=False),
+        _key("N", "next_problem(-1)", "Problem before", "field with a problem before", show=False),
+        _key("J", "scroll_detail(1)", "Scroll detail", "scroll the explanation down", show=False),
+        _key("K", "scroll_detail(-1)", "Scroll back", "scroll the explanation up", show=False),
+        _key("escape", "clear", "Clear filters", "show all fields again", show=False),
+        _key("e", "open_editor", "Open in $EDITOR", "open the file in $EDITOR", show=False),
+        _key("ctrl+r", "reload", "Reload", "read the file again; edits are lost", show=False),
     ]
     HORIZONTAL_BREAKPOINTS = [  # noqa: RUF012 (textual declares it without ClassVar)
         (0, "-narrow"),
@@ -65,9 +81,9 @@ class ConfigureScreen(Screen[None]):
                    text-overflow: ellipsis; }
         & #search { display: none; height: 1; border: none; padding: 0 1; }
         & #body { height: 1fr; }
-        & #groups { width: 30; border-right: solid $surface-lighten-2; }
+        & #groups { width: 25; border-right: solid $surface-lighten-2; }
         & #middle { width: 1fr; layers: base editor; }
-        & #detail { width: 40; border-left: solid $surface-lighten-2; }
+        & #detail { width: 37; border-left: solid $surface-lighten-2; }
         &.-wide #detail { width: 66; }
         &.-narrow #groups { display: none; }
         &.-narrow #body { layout: vertical; }
@@ -243,6 +259,14 @@ class ConfigureScreen(Screen[None]):
         for key in order:
             if key in with_problems and fields.go_to(key):
                 return
+
+    def action_scroll_detail(self, by: int) -> None:
+        """Scroll the explanation of the field."""
+        self.query_one(ProblemDetail).scroll_relative(y=3 * by, animate=False)
+
+    def check_action(self, action: str, _parameters: tuple[object, ...]) -> bool | None:
+        """While text is typed, only `esc` is the screen's."""
+        return action == "clear" or not isinstance(self.focused, Input)
 
     # -- edits ---------------------------------------------------------------------------------
 

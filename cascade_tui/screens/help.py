@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import ClassVar
 
 from rich.text import Text
@@ -63,9 +64,12 @@ def describe_keys(screen: Screen[object]) -> Text:
         if title is None or title in told:
             continue
         told.add(title)
+        keys_by_action = _keys_of(node)
+        if not keys_by_action:
+            continue
         text.append(f"{title}\n", "bold")
-        for description, keys in _keys_of(node).items():
-            text.append(f"  {', '.join(keys):<16} {description}\n")
+        for description, keys in keys_by_action.items():
+            text.append(f"  {', '.join(keys):<12} {description}\n")
         text.append("\n")
     text.append(_SIGNS)
     return text
@@ -74,16 +78,13 @@ def describe_keys(screen: Screen[object]) -> Text:
 def _keys_of(node: DOMNode) -> dict[str, list[str]]:
     """The keys by what they do, in the order of declaration."""
     keys: dict[str, list[str]] = {}
-    own = {
-        binding.id
-        for declared in type(node).BINDINGS
-        if isinstance(declared, Binding) and (binding := declared).id
-    }
+    own = {declared.id for declared in type(node).BINDINGS if isinstance(declared, Binding)}
+    own -= {None}
     for key, bindings in node._bindings.key_to_bindings.items():
         for binding in bindings:
             if binding.id in own and binding.description:
-                shown = binding.key_display or node.app.get_key_display(binding)
-                names = keys.setdefault(binding.description, [])
-                if shown not in names and key:
+                shown = node.app.get_key_display(replace(binding, key=key, key_display=None))
+                names = keys.setdefault(binding.tooltip or binding.description, [])
+                if shown not in names:
                     names.append(shown)
     return keys

@@ -133,7 +133,7 @@ class FieldEditor(Vertical):
         problem = check_typed(self.field, text)
         message = self.query_one(Static)
         if problem is None:
-            message.update(f"{READY} enter takes it, esc leaves it")
+            message.update(f"{READY} enter: take  esc: leave")
         else:
             fix = f" ({problem.fix})" if problem.fix else ""
             message.update(f"{GLYPHS[problem.severity]} {problem.message}{fix}")

@@ -69,7 +69,7 @@ class FieldList(ScrollView, can_focus=True):
         & > .fields--heading { color: $primary; text-style: bold; }
         & > .fields--name { color: $foreground; }
         & > .fields--value { color: $foreground; text-style: bold; }
-        & > .fields--default { color: $text-muted; }
+        & > .fields--default { color: $foreground 60%; }
         & > .fields--error { color: $text-error; text-style: bold; }
         & > .fields--warning { color: $text-warning; text-style: bold; }
         & > .fields--hint { color: $text-accent; }
@@ -288,8 +288,9 @@ class FieldList(ScrollView, can_focus=True):
 
     @staticmethod
     def _value_text(field: Field) -> tuple[str, bool]:
-        unit = f" {field.option.unit}" if field.option and field.option.unit else ""
         text = shown_value(field.effective)
+        unit = f" {field.option.unit}" if field.option and field.option.unit else ""
+        unit = unit.removesuffix("s") if text == "1" else unit
         if field.is_overridden:
             return f"{text}{unit}  (--set)", False
         if field.value is None and field.option is None:
@@ -299,5 +300,5 @@ class FieldList(ScrollView, can_focus=True):
         return text + unit, not field.is_changed
 
     def _part(self, name: str) -> Style:
-        full = self.get_component_rich_style(f"fields--{name}", partial=True)
+        full = self.get_component_rich_style(f"fields--{name}")
         return Style(color=full.color, bold=full.bold)

@@ -18,7 +18,7 @@ from engine.config.problems import Problem
 _COLOURS = {"error": "$text-error", "warning": "$text-warning", "hint": "$text-accent"}
 
 
-class ProblemDetail(VerticalScroll, can_focus=False):
+class ProblemDetail(VerticalScroll):
     """Help, unit, range and default of a field; its problems come first when there are any."""
 
     DEFAULT_CSS = """
@@ -26,6 +26,7 @@ class ProblemDetail(VerticalScroll, can_focus=False):
         padding: 0 1;
         scrollbar-size-vertical: 1;
         & > Static { height: auto; }
+        &:focus { background: $surface; }
     }
     """
 
@@ -72,7 +73,7 @@ def describe(
         text.append("\n")
     text.append(field.option.help + "\n")
     for name, value in _facts(field, field.option):
-        text.append(f"{name}  ", "dim")
+        text.append(f"{name:<9}", "dim")
         text.append(value + "\n")
     return text
 
