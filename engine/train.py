@@ -16,6 +16,7 @@ from engine.run.paths import RunDirectory
 from engine.training.commands import StopSignals
 
 if TYPE_CHECKING:
+    from engine.config.frozen import FrozenConfig
     from engine.training.session import Session
     from engine.training.trainer import Outcome
 
@@ -40,7 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
         session.close()
 
 
-def _run(session: Session, frozen) -> int:
+def _run(session: Session, frozen: FrozenConfig) -> int:
     """Train; turn every ending into a state, an exit code and one clear message."""
     import torch
 

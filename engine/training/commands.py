@@ -10,11 +10,15 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import FrameType
 
 from engine.run import control
 from engine.run.paths import RunDirectory
+
+Agree = Callable[[list[int]], list[int]]
+"""Returns the elementwise maximum over all ranks; a collective."""
 
 POLL_SECONDS = 0.25
 _STEP_COMMANDS = ("checkpoint", "validate", "pause", "resume", "stop")
@@ -54,8 +58,7 @@ class StopSignals:
 class Commands:
     """Reads the control folder and the signals of one rank."""
 
-    def __init__(self, run: RunDirectory, signals: StopSignals, *, rank: int, agree) -> None:
-        """``agree(list of ints) -> list of ints``: the elementwise maximum over all ranks."""
+    def __init__(self, run: RunDirectory, signals: StopSignals, *, rank: int, agree: Agree) -> None:
         self.run = run
         self.signals = signals
         self.rank = rank

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 from engine.adapters.export import save_comfyui, save_full, save_peft
@@ -40,7 +41,9 @@ def export(session: Session, model: TrainedModel, step: int, base_hash: str) -> 
             _write(session, name, path, step, write)
 
 
-def _write(session: Session, name: str, path: Path, step: int, write) -> None:
+def _write(
+    session: Session, name: str, path: Path, step: int, write: Callable[[Path], None]
+) -> None:
     """Write aside and rename; an earlier export is only replaced by a whole one."""
     aside = path.with_name(f".aside-{path.name}")
     _remove(aside)

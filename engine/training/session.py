@@ -16,7 +16,7 @@ from accelerate import Accelerator
 
 from engine.config.fields import TrainingConfig
 from engine.run.paths import RunDirectory
-from engine.training.commands import Commands, StopSignals
+from engine.training.commands import Agree, Commands, StopSignals
 from engine.training.meter import StepRecord
 from engine.training.reporter import Reporter
 
@@ -34,6 +34,7 @@ class Session:
     accelerator: Accelerator
     reporter: Reporter
     commands: Commands
+    agree: Agree
     has_trackers: bool = False
     _next_line: float = field(default=0.0, repr=False)
 
@@ -55,10 +56,6 @@ class Session:
         """Images per optimizer step, over all ranks and accumulation steps."""
         config = self.config
         return config.train_batch_size * config.gradient_accumulation_steps * self.world_size
-
-    def agree(self, flags: list[int]) -> list[int]:
-        """Return the elementwise maximum of ``flags`` over all ranks, without touching the GPU."""
-        return self.commands._agree(flags)
 
     def wait_for_everyone(self) -> None:
         self.accelerator.wait_for_everyone()
@@ -135,16 +132,18 @@ def start_session(run: RunDirectory, config: TrainingConfig, signals: StopSignal
         accelerator=accelerator,
         reporter=Reporter(run, is_main=accelerator.is_main_process),
         commands=Commands(run, signals, rank=accelerator.process_index, agree=agree),
+        agree=agree,
     )
     if trackers:
         _start_trackers(session, trackers)
     return session
 
 
-def _make_agree(accelerator: Accelerator):
+def _make_agree(accelerator: Accelerator) -> Agree:
+    """Ranks agree through host memory, without a wait for the GPU."""
     if accelerator.num_processes == 1:
         return lambda flags: flags
-    group = dist.new_group(backend="gloo")  # host memory: no wait for the GPU
+    group = dist.new_group(backend="gloo")
 
     def agree(flags: list[int]) -> list[int]:
         tensor = torch.tensor(flags, dtype=torch.int64)
