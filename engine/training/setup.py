@@ -14,10 +14,9 @@ from engine.models.weights import WeightsError, hash_weights
 from engine.objective.weighting import build_weighting
 from engine.optim.build import build_optimizer, build_schedule
 from engine.run.files import atomic_write_json
+from engine.training.caching import StoppedEarly, cache_root
 from engine.training.data import (
-    StoppedEarly,
     TrainingData,
-    cache_root,
     check_ranks_agree,
     prepare_data,
     validation_prompts,
