@@ -265,8 +265,12 @@ class ConfigureScreen(Screen[None]):
         self.query_one(ProblemDetail).scroll_relative(y=3 * by, animate=False)
 
     def check_action(self, action: str, _parameters: tuple[object, ...]) -> bool | None:
-        """While text is typed, only `esc` is the screen's."""
-        return action == "clear" or not isinstance(self.focused, Input)
+        """While a field is edited or text is typed, the screen's keys rest."""
+        focused = self.focused
+        if focused is None or action == "clear":
+            return True
+        is_editing = any(isinstance(node, FieldEditor) for node in focused.ancestors)
+        return not (is_editing or isinstance(focused, Input))
 
     # -- edits ---------------------------------------------------------------------------------
 

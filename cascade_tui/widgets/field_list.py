@@ -22,6 +22,7 @@ from engine.config.problems import Severity
 
 _MARKERS = 4
 """Cells before a name: problem glyph, changed marker, and a blank after each."""
+_BARE_KINDS = ("boolean", "integer", "number")
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,6 +290,8 @@ class FieldList(ScrollView, can_focus=True):
     @staticmethod
     def _value_text(field: Field) -> tuple[str, bool]:
         text = shown_value(field.effective)
+        if isinstance(field.value, str) and field.option and field.option.kind in _BARE_KINDS:
+            text = f'"{text}"'  # what is wrong with it is that it is text
         unit = f" {field.option.unit}" if field.option and field.option.unit else ""
         unit = unit.removesuffix("s") if text == "1" else unit
         if field.is_overridden:

@@ -1,0 +1,107 @@
+"""Pictures of the screens without a terminal, for the documentation.
+
+python -m cascade_tui.screenshots --config CONFIG --run RUN_DIR --to screenshots
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import re
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from textual.pilot import Pilot
+from textual.screen import Screen
+
+from cascade_tui.app import CascadeApp
+from cascade_tui.screens.configure import ConfigureScreen
+
+SIZES = ((120, 36), (80, 24))
+_PNG_WIDTH = 1600
+_PATIENCE_SECONDS = 30.0
+
+
+class ScreenshotError(ValueError):
+    """A screen did not get its data in time; says which."""
+
+
+async def _until(pilot: Pilot[int], condition: Callable[[], bool], what: str) -> None:
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + _PATIENCE_SECONDS
+    while not condition():
+        if loop.time() > deadline:
+            raise ScreenshotError(f"{what} had no data after {_PATIENCE_SECONDS:.0f} s")
+        await pilot.pause(0.05)
+
+
+def _has_data(screen: Screen[object]) -> bool:
+    """Whether a screen shows what it is about; one that does not say so has nothing to wait for."""
+    if isinstance(screen, ConfigureScreen):
+        return screen.is_checked
+    return bool(getattr(screen, "has_data", True))
+
+
+async def take(app: CascadeApp, size: tuple[int, int], name: str, keys: Sequence[str] = ()) -> str:
+    """The SVG of what the app shows at this size, once it has its data and keys are pressed.
+
+    Raises:
+        ScreenshotError: the data did not come.
+    """
+    async with app.run_test(size=size) as pilot:
+        await pilot.pause()
+        await _until(pilot, lambda: _has_data(pilot.app.screen), name)
+        await pilot.press(*keys)
+        await pilot.pause(0.3)
+        return app.export_screenshot(title=f"cascade-tui {name}")
+
+
+def write_picture(svg: str, path: Path) -> None:
+    """Write `path`.svg, and the same as `path`.png in a font that is on this machine."""
+    import cairosvg  # type: ignore[import-untyped]
+
+    path.with_suffix(".svg").write_text(svg, encoding="utf-8")
+    local = re.sub(r"font-family:[^;]*;", "font-family: DejaVu Sans Mono, monospace;", svg)
+    cairosvg.svg2png(
+        bytestring=local.encode(), write_to=str(path.with_suffix(".png")), output_width=_PNG_WIDTH
+    )
+
+
+async def _take_all(config: Path | None, run: Path | None, folder: Path) -> list[Path]:
+    taken: list[Path] = []
+    folder.mkdir(parents=True, exist_ok=True)
+    for size in SIZES:
+        suffix = f"{size[0]}x{size[1]}"
+        shots: list[tuple[str, CascadeApp, tuple[str, ...]]] = []
+        if config is not None:
+            shots.append(("configure", CascadeApp(config), ("n",)))
+        if run is not None:
+            shots.append(("monitor", CascadeApp(run_directory=run), ()))
+        for name, app, keys in shots:
+            path = folder / f"{name}-{suffix}"
+            write_picture(await take(app, size, name, keys), path)
+            taken += [path.with_suffix(".svg"), path.with_suffix(".png")]
+    return taken
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Take the pictures and print their paths; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m cascade_tui.screenshots", description=__doc__)
+    parser.add_argument("--config", type=Path, help="the config to show in the form")
+    parser.add_argument("--run", type=Path, help="the run directory to show in the monitor")
+    parser.add_argument("--to", type=Path, default=Path("screenshots"), help="folder for them")
+    options = parser.parse_args(arguments)
+    if options.config is None and options.run is None:
+        parser.error("give --config, --run, or both")
+    try:
+        taken = asyncio.run(_take_all(options.config, options.run, options.to))
+    except ScreenshotError as failure:
+        print(failure, file=sys.stderr)
+        return 1
+    print(*taken, sep="\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
