@@ -1,0 +1,291 @@
+"""A run as it goes: charts, GPU, caches, pictures, console; and its steering wheel."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical
+from textual.message import Message
+from textual.screen import Screen
+from textual.widgets import Footer, Static
+
+from cascade_tui.follow.follower import RunFollower
+from cascade_tui.follow.snapshot import RunSnapshot
+from cascade_tui.gpu import GpuReport, GpuSource, GpuWatch
+from cascade_tui.screens.confirm import Confirm
+from cascade_tui.screens.picture import PictureScreen
+from cascade_tui.steering import NothingRunsError, steer
+from cascade_tui.widgets.cache_panel import CachePanel
+from cascade_tui.widgets.console_tail import ConsoleView
+from cascade_tui.widgets.gpu_panel import GpuPanel
+from cascade_tui.widgets.line_chart import SMOOTHING, LineChart
+from cascade_tui.widgets.run_header import RunHeader
+from cascade_tui.widgets.run_outcome import command_text, notice_text, outcome_text
+from cascade_tui.widgets.thumbnails import Thumbnails
+from engine.run.control import CommandName
+from engine.run.paths import RunDirectory
+
+_OVER = ("finished", "failed", "stopped", "lost", "lost-at-reboot")
+_STOP_QUESTION = (
+    "Stop the run after this step? It saves a checkpoint first; launching again goes on from there."
+)
+_ABORT_QUESTION = (
+    "Abort the run at once? Nothing is saved: what came after the last checkpoint is lost."
+)
+
+
+class MonitorScreen(Screen[None]):
+    """Follows one run directory. Closing it does nothing to the run."""
+
+    BINDING_GROUP_TITLE = "Monitor"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("c", "steer('checkpoint')", "Checkpoint", id="monitor.checkpoint"),
+        Binding("v", "steer('validate')", "Validate", id="monitor.validate"),
+        Binding("p", "pause", "Pause", id="monitor.pause"),
+        Binding("S", "stop", "Stop…", id="monitor.stop"),
+        Binding("A", "abort", "Abort…", id="monitor.abort"),
+        Binding("l", "toggle_console", "Log", id="monitor.console"),
+        Binding("y", "toggle_log_axis", "Log axis", show=False, id="monitor.log_axis"),
+        Binding("plus,equals_sign", "smooth(1)", "Smoother", show=False, id="monitor.smoother"),
+        Binding("minus", "smooth(-1)", "Rougher", show=False, id="monitor.rougher"),
+        Binding("left,h", "scrub(-1)", "Earlier pictures", show=False, id="monitor.earlier"),
+        Binding("right", "scrub(1)", "Later pictures", show=False, id="monitor.later"),
+        Binding("enter", "picture", "Picture", show=False, id="monitor.picture"),
+        Binding("up,k", "scroll(1)", "Console up", show=False, id="monitor.up"),
+        Binding("down,j", "scroll(-1)", "Console down", show=False, id="monitor.down"),
+        Binding("pageup", "scroll(20)", "Console page up", show=False, id="monitor.page_up"),
+        Binding("pagedown", "scroll(-20)", "Console page down", show=False, id="monitor.page_down"),
+        Binding("escape", "small_console", "Back", show=False, id="monitor.back"),
+    ]
+    HORIZONTAL_BREAKPOINTS = [  # noqa: RUF012 (Textual declares it so)
+        (0, "-narrow"),
+        (100, "-medium"),
+        (160, "-wide"),
+    ]
+    VERTICAL_BREAKPOINTS = [(0, "-low"), (30, "-high")]  # noqa: RUF012
+    DEFAULT_CSS = """
+    MonitorScreen {
+        & #top { height: 5fr; }
+        & #loss { width: 1fr; }
+        & #side { width: 46; }
+        & GpuPanel { height: auto; min-height: 3; max-height: 60%; }
+        & CachePanel { height: 1fr; min-height: 3; }
+        & #middle { height: 3fr; }
+        & #middle LineChart { width: 1fr; }
+        & #bottom { height: 4fr; }
+        & Thumbnails { width: 1fr; }
+        & ConsoleView { display: none; width: 1fr; }
+        & #outcome { display: none; height: auto; max-height: 8; padding: 0 2; }
+        & #news { height: 1; padding: 0 1; }
+        & #command { width: auto; max-width: 50%; height: 1; margin-right: 2; color: $accent;
+                     text-wrap: nowrap; text-overflow: ellipsis; }
+        & #notice { width: 1fr; height: 1; text-wrap: nowrap; text-overflow: ellipsis; }
+
+        &.-low #middle { display: none; }
+        &.-narrow #side { width: 34; }
+        &.-wide #side { width: 60; }
+        &.-wide ConsoleView { display: block; }
+
+        &.-over #outcome { display: block; }
+        &.-broken ConsoleView { display: block; }
+        &.-broken.-narrow Thumbnails { display: none; }
+
+        &.-console #top, &.-console #middle, &.-console Thumbnails { display: none; }
+        &.-console ConsoleView { display: block; }
+    }
+    """
+
+    class Changed(Message):
+        """The run directory has something new."""
+
+        def __init__(self, snapshot: RunSnapshot) -> None:
+            super().__init__()
+            self.snapshot = snapshot
+
+        def can_replace(self, message: Message) -> bool:
+            """Only the newest counts."""
+            return isinstance(message, MonitorScreen.Changed)
+
+    class GpusChanged(Message):
+        """NVML told something new."""
+
+        def __init__(self, report: GpuReport) -> None:
+            super().__init__()
+            self.report = report
+
+    class Refused(Message):
+        """A command could not be sent."""
+
+        def __init__(self, reason: str) -> None:
+            super().__init__()
+            self.reason = reason
+
+    def __init__(
+        self,
+        run: RunDirectory,
+        *,
+        read_gpus: Callable[[], GpuReport] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """``read_gpus`` stands in for NVML; ``clock`` paces the time left."""
+        super().__init__()
+        self.run = run
+        self.snapshot: RunSnapshot | None = None
+        self._clock = clock
+        self._follower = RunFollower(run, lambda s: self._post(self.Changed(s)))
+        self._gpus = GpuWatch(
+            lambda report: self._post(self.GpusChanged(report)), read_gpus or GpuSource().read
+        )
+
+    def compose(self) -> ComposeResult:
+        """Three rows of panels between the header and the news."""
+        yield RunHeader(clock=self._clock)
+        with Horizontal(id="top"):
+            yield LineChart("loss", id="loss", empty="no step yet", smoothing=SMOOTHING[3])
+            with Vertical(id="side"):
+                yield GpuPanel()
+                yield CachePanel()
+        with Horizontal(id="middle"):
+            yield LineChart("learning rate", id="lr", empty="no step yet", has_band=False)
+            yield LineChart("gradient norm", id="grad_norm", empty="no step yet")
+        yield Static(id="outcome", markup=False)
+        with Horizontal(id="bottom"):
+            yield Thumbnails()
+            yield ConsoleView()
+        with Horizontal(id="news"):
+            yield Static(id="command", markup=False)
+            yield Static(id="notice", markup=False)
+        yield Footer()
+
+    def on_mount(self) -> None:
+        """Begin to follow."""
+        self._follower.start()
+        self._gpus.start()
+
+    def on_unmount(self) -> None:
+        """End the threads."""
+        self._follower.stop()
+        self._gpus.stop()
+
+    def _post(self, message: Message) -> None:
+        """From another thread: hand over, unless the screen is gone."""
+        if self.is_running:
+            self.post_message(message)
+
+    # -- what is shown -----------------------------------------------------------------------
+
+    def on_monitor_screen_changed(self, message: Changed) -> None:
+        """Show a snapshot: each part repaints only what differs."""
+        before, snapshot = self.snapshot, message.snapshot
+        if before is not None and before.version == snapshot.version:
+            return
+        self.snapshot = snapshot
+        state = snapshot.state.name
+        with self.app.batch_update():
+            self.set_class(state in _OVER, "-over")
+            self.set_class(state in ("failed", "lost", "lost-at-reboot"), "-broken")
+            self.query_one(RunHeader).show(snapshot)
+            for chart in self.query(LineChart):
+                chart.show(snapshot.series[str(chart.id)], snapshot.max_steps)
+            self.query_one(GpuPanel).show(trainer_peak_bytes=snapshot.peak_memory_bytes)
+            self.query_one(CachePanel).show(snapshot.caches)
+            self.query_one(Thumbnails).show(snapshot)
+            self.query_one(ConsoleView).show(snapshot.console)
+            self._show_words(before, snapshot)
+
+    def _show_words(self, before: RunSnapshot | None, snapshot: RunSnapshot) -> None:
+        """The outcome, the last command and the last problem, where they changed."""
+        texts = {"#outcome": outcome_text, "#command": command_text, "#notice": notice_text}
+        for selector, describe in texts.items():
+            text = describe(snapshot, self.run)
+            if before is None or text != describe(before, self.run):
+                self.query_one(selector, Static).update(text)
+
+    def on_monitor_screen_gpus_changed(self, message: GpusChanged) -> None:
+        """Show the GPUs."""
+        self.query_one(GpuPanel).show(message.report)
+
+    # -- steering ----------------------------------------------------------------------------
+
+    def action_steer(self, command: CommandName) -> None:
+        """Leave a command for the run, or say why not."""
+        self.run_worker(lambda: self._steer(command), thread=True)
+
+    def _steer(self, command: CommandName) -> None:
+        """In a thread: a supervisor may have to be started first."""
+        try:
+            steer(self.run, command)
+        except NothingRunsError as error:
+            self._post(self.Refused(str(error)))
+        except OSError as error:
+            self._post(self.Refused(f"cannot write to {self.run.root}: {error.strerror}"))
+
+    def on_monitor_screen_refused(self, message: Refused) -> None:
+        """Say why a command was not sent."""
+        self.notify(message.reason, severity="warning", markup=False)
+
+    def action_pause(self) -> None:
+        """Pause, or go on if it is paused."""
+        is_paused = self.snapshot is not None and self.snapshot.state.name == "paused"
+        self.action_steer("resume" if is_paused else "pause")
+
+    def action_stop(self) -> None:
+        """Stop, once confirmed."""
+        self._ask(_STOP_QUESTION, "stop it", "stop")
+
+    def action_abort(self) -> None:
+        """Abort, once confirmed."""
+        self._ask(_ABORT_QUESTION, "abort it", "abort")
+
+    def _ask(self, question: str, yes: str, command: CommandName) -> None:
+        if self.snapshot is None or not self.snapshot.state.is_alive:
+            self.action_steer(command)  # which says why not
+            return
+
+        def answered(answer: bool | None) -> None:
+            if answer:
+                self.action_steer(command)
+
+        self.app.push_screen(Confirm(question, yes), answered)
+
+    # -- looking -----------------------------------------------------------------------------
+
+    def action_toggle_console(self) -> None:
+        """The console large, or small again."""
+        self.toggle_class("-console")
+
+    def action_small_console(self) -> None:
+        """Back from the large console."""
+        self.remove_class("-console")
+
+    def action_scroll(self, count: int) -> None:
+        """Scroll the console back by ``count`` lines."""
+        self.query_one(ConsoleView).scroll_lines(count)
+
+    def action_toggle_log_axis(self) -> None:
+        """Logarithmic loss and gradient norm, or linear again."""
+        is_log = not self.query_one("#loss", LineChart).is_log
+        for name in ("#loss", "#grad_norm"):
+            self.query_one(name, LineChart).change(is_log=is_log)
+
+    def action_smooth(self, direction: int) -> None:
+        """The loss line smoother (1) or rougher (-1)."""
+        chart = self.query_one("#loss", LineChart)
+        position = SMOOTHING.index(chart.smoothing) + direction
+        chart.change(smoothing=SMOOTHING[min(len(SMOOTHING) - 1, max(0, position))])
+
+    def action_scrub(self, direction: int) -> None:
+        """Go to earlier or later pictures."""
+        self.query_one(Thumbnails).scrub(direction)
+
+    def action_picture(self) -> None:
+        """The pictures of the step that is shown, as large as can be."""
+        step = self.query_one(Thumbnails).step
+        if self.snapshot is None or step is None:
+            self.notify("no validation pictures yet", severity="warning")
+            return
+        self.app.push_screen(PictureScreen(self.snapshot, step))

@@ -1,0 +1,102 @@
+"""Ranges, ticks and labels of a chart's axes."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+_NICE_STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """A vertical axis from ``low`` to ``high``; logarithmic if ``is_log`` (then both > 0)."""
+
+    low: float
+    high: float
+    is_log: bool = False
+
+    def position(self, value: float) -> float:
+        """Where a value lies: 0 at the low end, 1 at the high end."""
+        low, high = self._scale(self.low), self._scale(self.high)
+        return (self._scale(value) - low) / (high - low)
+
+    def value(self, position: float) -> float:
+        """The value at a position."""
+        low, high = self._scale(self.low), self._scale(self.high)
+        scaled = low + position * (high - low)
+        return math.pow(10.0, scaled) if self.is_log else scaled
+
+    def _scale(self, value: float) -> float:
+        if not self.is_log:
+            return value
+        return math.log10(value) if value > 0 else -math.inf
+
+
+def fit_axis(low: float, high: float, *, is_log: bool = False) -> Axis:
+    """An axis that holds [low, high], its ends rounded outwards so that it rarely changes."""
+    if is_log and high > 0:
+        low = low if low > 0 else high / 1000
+        bottom, top = _log_floor(low), _log_ceiling(high)
+        return Axis(bottom, top if top > bottom else bottom * 10, is_log=True)
+    if high <= low:
+        margin = abs(high) * 0.1 or 1.0
+        low, high = low - margin if low < 0 or low - margin >= 0 else 0.0, high + margin
+    step = nice_ceiling((high - low) / 4) / 2
+    return Axis(math.floor(low / step + 1e-9) * step, math.ceil(high / step - 1e-9) * step)
+
+
+def nice_ceiling(value: float) -> float:
+    """The least of 1, 2, 2.5, 5 times a power of ten that is at least ``value`` (> 0)."""
+    power: float = 10.0 ** math.floor(math.log10(value))
+    return next(step * power for step in _NICE_STEPS if step * power >= value * (1 - 1e-9))
+
+
+def round_up_steps(step: int) -> int:
+    """A right end for the step axis: grows by a quarter or more, so that columns stay put."""
+    if step <= 10:
+        return 10
+    power = 10 ** (len(str(step)) - 1)
+    for multiple in (1, 1.25, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10):
+        if multiple * power >= step:
+            return int(multiple * power)
+    return 10 * power
+
+
+def tick_labels(axis: Axis, num_rows: int) -> dict[int, str]:
+    """Labels by row (0 is the top), the ends first, no label twice, at least a row between."""
+    if num_rows < 1:
+        return {}
+    gaps = 1 if num_rows < 5 else max(2, round((num_rows - 1) / 3))
+    count = max(1, (num_rows - 1) // gaps)
+    rows = sorted({round(i * (num_rows - 1) / count) for i in range(count + 1)})
+    labels: dict[int, str] = {}
+    for row in rows:
+        value = axis.value(1 - row / (num_rows - 1)) if num_rows > 1 else axis.high
+        label = format_value(value, 0 if axis.is_log else axis.high - axis.low)
+        if label not in labels.values():
+            labels[row] = label
+    return labels
+
+
+def format_value(value: float, span: float = 0.0) -> str:
+    """A value in at most 7 cells; ``span`` is the range around it, which sets the digits."""
+    size = abs(value)
+    if span and size < span * 1e-6:
+        return "0"
+    if size and (size < 1e-3 or size >= 1e5):
+        mantissa, _, exponent = f"{value:.1e}".partition("e")
+        return f"{mantissa.removesuffix('.0')}e{int(exponent)}"
+    digits = 3 - math.floor(math.log10(span or size)) - 1 if (span or size) else 0
+    text = f"{value:.{min(4, max(0, digits))}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def _log_floor(value: float) -> float:
+    power: float = 10.0 ** math.floor(math.log10(value) + 1e-9)
+    return max(m * power for m in (1, 2, 5) if m * power <= value * (1 + 1e-9))
+
+
+def _log_ceiling(value: float) -> float:
+    power: float = 10.0 ** math.floor(math.log10(value) + 1e-9)
+    return min(m * power for m in (1, 2, 5, 10) if m * power >= value * (1 - 1e-9))

@@ -1,0 +1,109 @@
+"""One line on the run: name, state, step, pace, time left."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from rich.text import Text
+from textual.widgets import Static
+
+from cascade_tui.follow.snapshot import RunSnapshot
+from cascade_tui.headless_view import format_duration
+
+STATE_GLYPHS = {
+    "new": "○",
+    "starting": "◌",
+    "running": "●",
+    "paused": "‖",
+    "finished": "✔",
+    "failed": "✖",
+    "stopped": "■",
+    "lost": "✖",
+    "lost-at-reboot": "✖",
+}
+_STYLES = {
+    "running": "green",
+    "finished": "green",
+    "paused": "yellow",
+    "stopped": "yellow",
+    "failed": "red",
+    "lost": "red",
+    "lost-at-reboot": "red",
+}
+_WORDS = {"new": "never launched", "lost-at-reboot": "lost at a reboot"}
+_TIME_LEFT_PERIOD_SECONDS = 1.0
+
+
+class RunHeader(Static):
+    """Shows what fits, the most needed first; the time left changes at most once a second."""
+
+    DEFAULT_CSS = """
+    RunHeader { height: 1; padding: 0 1; background: $surface; text-wrap: nowrap; }
+    """
+
+    def __init__(
+        self, *, clock: Callable[[], float] = time.monotonic, id: str | None = None
+    ) -> None:
+        super().__init__("", id=id)
+        self._clock = clock
+        self._snapshot: RunSnapshot | None = None
+        self._time_left = ""
+        self._time_left_from = -_TIME_LEFT_PERIOD_SECONDS
+        self._shown = Text()
+
+    def show(self, snapshot: RunSnapshot) -> None:
+        """Show a snapshot."""
+        self._snapshot = snapshot
+        now = self._clock()
+        seconds = snapshot.eta_seconds if snapshot.phase == "training" else None
+        if seconds is None:
+            self._time_left = ""
+        elif now - self._time_left_from >= _TIME_LEFT_PERIOD_SECONDS or not self._time_left:
+            self._time_left = f"{format_duration(seconds)} left"
+            self._time_left_from = now
+        self._draw()
+
+    def on_resize(self) -> None:
+        """Another width holds other facts."""
+        self._draw()
+
+    def _draw(self) -> None:
+        if self._snapshot is None:
+            return
+        text = header_text(self._snapshot, self._time_left, self.size.width)
+        if text != self._shown:
+            self._shown = text
+            self.update(text)
+
+
+def header_text(snapshot: RunSnapshot, time_left: str, width: int) -> Text:
+    """The line in at most ``width`` cells; a long name is cut before a fact is left out."""
+    state = snapshot.state
+    words = f"{STATE_GLYPHS[state.name]} {_WORDS.get(state.name, state.name)}"
+    phase = snapshot.phase.replace("_", " ")
+    if state.name == "running" and phase:
+        words = f"{STATE_GLYPHS['running']} {phase}"
+    facts = []
+    if snapshot.max_steps:
+        percent = 100 * snapshot.step // snapshot.max_steps
+        facts.append(f"step {_spaced(snapshot.step)}/{_spaced(snapshot.max_steps)}  {percent} %")
+    elif snapshot.step:
+        facts.append(f"step {_spaced(snapshot.step)}")
+    if state.is_alive and snapshot.images_per_second > 0:
+        facts.append(f"{snapshot.images_per_second:.3g} img/s")
+    if time_left:
+        facts.append(time_left)
+    length = len(words) + sum(len(fact) + 2 for fact in facts)
+    room = max(8, width - length - 2)
+    name = snapshot.name if len(snapshot.name) <= room else snapshot.name[: room - 1] + "…"
+    text = Text.assemble((name, "bold"), "  ", (words, _STYLES.get(state.name, "")), no_wrap=True)
+    for fact in facts:
+        if text.cell_len + 2 + len(fact) <= width:
+            text.append(f"  {fact}")
+    return text
+
+
+def _spaced(number: int) -> str:
+    """``12 480``: thousands apart."""
+    return f"{number:,}".replace(",", " ")
