@@ -66,6 +66,10 @@ class PictureView(Widget):
             self.refresh()
 
     def render_line(self, y: int) -> Strip:
+        """A row, on the widget's background."""
+        return self._row(y).apply_style(self.rich_style)
+
+    def _row(self, y: int) -> Strip:
         """A row of the picture, or what is wrong with it."""
         width, height = self.size
         if self._tile.problem:

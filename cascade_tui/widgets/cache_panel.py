@@ -49,18 +49,25 @@ class CachePanel(Static):
         if not self._caches:
             self.update(Text("nothing cached yet", style="dim"))
             return
-        lines = [self._line(self._caches[name]) for name in _NAMES if name in self._caches]
-        self.update(Text("\n").join(lines))
+        caches = [self._caches[name] for name in _NAMES if name in self._caches]
+        is_roomy = self.size.height >= 2 * len(caches)
+        self.update(Text("\n").join([self._lines(cache, is_roomy) for cache in caches]))
 
-    def _line(self, cache: CacheState) -> Text:
+    def _lines(self, cache: CacheState, is_roomy: bool) -> Text:
+        """One line, or two if the facts do not fit beside the bar and there is room below."""
         share = cache.done / cache.total if cache.total else 1.0
         done = f" {_spaced(cache.done)}/{_spaced(cache.total)}"
         bar_width = max(6, min(24, self.size.width - 36))
         text = Text.assemble(f"{cache.which:<7}", bar(share, bar_width, style="green"), done)
+        used = text.cell_len
         for fact in _facts(cache):
-            if text.cell_len + 2 + len(fact) > self.size.width:
-                break
+            if used + 2 + len(fact) > self.size.width:
+                if not is_roomy:
+                    break
+                is_roomy, used = False, 5
+                text.append("\n     ")
             text.append(f"  {fact}")
+            used += 2 + len(fact)
         text.no_wrap = True
         return text
 

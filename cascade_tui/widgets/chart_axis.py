@@ -56,7 +56,7 @@ def round_up_steps(step: int) -> int:
     """A right end for the step axis: grows by a quarter or more, so that columns stay put."""
     if step <= 10:
         return 10
-    power = 10 ** (len(str(step)) - 1)
+    power = int(10 ** (len(str(step)) - 1))
     for multiple in (1, 1.25, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10):
         if multiple * power >= step:
             return int(multiple * power)
@@ -64,19 +64,30 @@ def round_up_steps(step: int) -> int:
 
 
 def tick_labels(axis: Axis, num_rows: int) -> dict[int, str]:
-    """Labels by row (0 is the top), the ends first, no label twice, at least a row between."""
+    """Labels of round values by the row they lie in (0 is the top); no label twice."""
     if num_rows < 1:
         return {}
-    gaps = 1 if num_rows < 5 else max(2, round((num_rows - 1) / 3))
-    count = max(1, (num_rows - 1) // gaps)
-    rows = sorted({round(i * (num_rows - 1) / count) for i in range(count + 1)})
+    most = 2 if num_rows < 5 else min(6, (num_rows + 1) // 2)
     labels: dict[int, str] = {}
-    for row in rows:
-        value = axis.value(1 - row / (num_rows - 1)) if num_rows > 1 else axis.high
+    for value in _ticks(axis, most):
         label = format_value(value, 0 if axis.is_log else axis.high - axis.low)
+        row = round((1 - axis.position(value)) * (num_rows - 1))
         if label not in labels.values():
-            labels[row] = label
+            labels.setdefault(row, label)
     return labels
+
+
+def _ticks(axis: Axis, most: int) -> list[float]:
+    """Round values within the axis, its ends among them where they are as round; at least two."""
+    ends = [axis.low, axis.high]
+    if axis.is_log:
+        powers = range(math.ceil(math.log10(axis.low)), math.floor(math.log10(axis.high)) + 1)
+        inner = [10.0**power for power in powers]
+        return inner if 2 <= len(inner) <= most else ends
+    step = nice_ceiling((axis.high - axis.low) / max(1, most - 1))
+    first, last = math.ceil(axis.low / step - 1e-9), math.floor(axis.high / step + 1e-9)
+    inner = [multiple * step for multiple in range(first, last + 1)]
+    return inner if len(inner) >= 2 else ends
 
 
 def format_value(value: float, span: float = 0.0) -> str:

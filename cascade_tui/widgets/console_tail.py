@@ -42,6 +42,10 @@ class ConsoleView(Widget):
         self.refresh()
 
     def render_line(self, y: int) -> Strip:
+        """A row, on the widget's background."""
+        return self._row(y).apply_style(self.rich_style)
+
+    def _row(self, y: int) -> Strip:
         """One line, cut to the width."""
         width, height = self.size
         if not self._lines:

@@ -16,7 +16,7 @@ _GIB = 1 << 30
 
 
 class GpuPanel(Static):
-    """Two or three lines a GPU, or why there is none."""
+    """Three lines for one GPU, two each for several, or why there is none."""
 
     DEFAULT_CSS = """
     GpuPanel {
@@ -68,11 +68,11 @@ class GpuPanel(Static):
         style = "red" if is_full else "green"
         memory = Text.assemble(label, bar(share, space, mark=MEMORY_MARK, style=style), numbers)
         facts = _facts(gpu)
-        if not is_single or self.size.height < 3:
+        if not is_single:
             return [memory, Text(fit("  ".join(facts), width))]
         peak = f"peak {gpu.peak_bytes / _GIB:.1f} GiB"
         if self._trainer_peak_bytes:
-            peak += f"  allocated {self._trainer_peak_bytes / _GIB:.1f} GiB"
+            peak += f", tensors {self._trainer_peak_bytes / _GIB:.1f}"
         return [memory, Text(fit(peak, width)), Text(fit("  ".join(facts), width))]
 
 

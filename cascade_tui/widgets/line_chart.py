@@ -115,10 +115,11 @@ class LineChart(Widget):
         self._rows = []
 
     def render_line(self, y: int) -> Strip:
-        """A row of the chart, drawn earlier."""
+        """A row of the chart, drawn earlier, on the widget's background."""
         if not self._rows:
             self._rows = self._draw()
-        return self._rows[y] if y < len(self._rows) else Strip.blank(self.size.width)
+        row = self._rows[y] if y < len(self._rows) else Strip.blank(self.size.width)
+        return row.apply_style(self.rich_style)
 
     def _redraw(self) -> None:
         """Draw into strips; send only the rows that differ."""

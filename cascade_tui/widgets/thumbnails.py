@@ -92,6 +92,10 @@ class Thumbnails(Widget):
             self.refresh()
 
     def render_line(self, y: int) -> Strip:
+        """A row, on the widget's background."""
+        return self._row(y).apply_style(self.rich_style)
+
+    def _row(self, y: int) -> Strip:
         """A row of names (the first) or of pictures."""
         width = self.size.width
         if self._drawn is None:
@@ -128,7 +132,7 @@ class Thumbnails(Widget):
             self.border_subtitle = ""
             return
         steps = self._snapshot.picture_steps
-        self.border_title = f"validation, step {step:,}".replace(",", " ")
+        self.border_title = f"validation, step {step}"
         position = f"{steps.index(step) + 1}/{len(steps)}"
         view = self._choose(self._snapshot, step)
         hidden = len(self._snapshot.prompts) - len(view.pictures)

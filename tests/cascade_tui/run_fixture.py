@@ -34,7 +34,7 @@ def write_run(root: Path, kind: Kind) -> RunDirectory:
     if kind == "empty":
         return run
     with EventWriter(run.events) as writer:
-        emit_start(writer)
+        emit_start(writer, _max_steps(kind))
         emit_caches(writer, complete=kind != "caching")
         if kind != "caching":
             emit_training(run, writer, 500)
@@ -43,7 +43,7 @@ def write_run(root: Path, kind: Kind) -> RunDirectory:
     return run
 
 
-def emit_start(writer: EventWriter) -> None:
+def emit_start(writer: EventWriter, max_steps: int = MAX_STEPS) -> None:
     """The first event of a run."""
     writer.emit(
         "start",
@@ -54,7 +54,7 @@ def emit_start(writer: EventWriter) -> None:
         num_images=4000,
         num_captions=4812,
         num_batches_per_epoch=1000,
-        max_train_steps=MAX_STEPS,
+        max_train_steps=max_steps,
         resumed_from=None,
         trainable_parameters=9_437_184,
     )
@@ -155,6 +155,10 @@ def picture(number: int, step: int) -> Image.Image:
     return image
 
 
+def _max_steps(kind: Kind) -> int:
+    return 500 if kind == "finished" else MAX_STEPS
+
+
 def _end(run: RunDirectory, writer: EventWriter, kind: Kind) -> None:
     """The last events and the status of this kind of run."""
     if kind == "failed":
@@ -188,7 +192,7 @@ def _end(run: RunDirectory, writer: EventWriter, kind: Kind) -> None:
             states.get(kind, "running"),
             os.getpid(),
             step=0 if kind == "caching" else 500,
-            max_train_steps=MAX_STEPS,
+            max_train_steps=_max_steps(kind),
             phase=phases.get(kind, "training"),
             exit_code={"failed": 1, "finished": 0}.get(kind),
             message="CUDA out of memory" if kind == "failed" else "",
