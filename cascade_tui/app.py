@@ -193,10 +193,11 @@ class CascadeApp(App[int], inherit_bindings=False):
             if not active.enabled or binding.action in told or binding.system:
                 continue
             told.add(binding.action)
-            if binding.description and binding.id:
+            if binding.description and binding.id and binding.action != "command_palette":
                 shown = binding.key_display or self.get_key_display(binding)
+                about = f"{binding.tooltip}  " if binding.tooltip else ""
                 run = partial(self.run_action, binding.action, active.node)
-                yield SystemCommand(binding.description, f"key {shown or key}", run)
+                yield SystemCommand(binding.description, f"{about}(key {shown or key})", run)
         yield SystemCommand("Theme", "other colours", self.action_change_theme)
 
     async def action_quit(self) -> None:

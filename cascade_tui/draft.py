@@ -185,10 +185,11 @@ class Draft:
         Raises:
             KeyError: an option of a backend that is not there.
         """
+        backends = self.backends_document  # read before the snapshot, which it is part of
         before = self.snapshot()
         target = self.document
-        if edit.key.startswith(f"{BACKENDS}[") and self.backends_document is not None:
-            target = self.backends_document
+        if edit.key.startswith(f"{BACKENDS}[") and backends is not None:
+            target = backends
         if edit.renames:
             target.apply(edit)
         elif edit.value is None:
@@ -272,6 +273,10 @@ class Draft:
     def changed_on_disk(self) -> tuple[Path, ...]:
         """The files with unsaved edits that someone else changed meanwhile."""
         return tuple(file.path for file in self.files if file.is_changed and file.changed_on_disk())
+
+    def stale(self) -> tuple[Path, ...]:
+        """Every file that someone else changed since it was read or saved."""
+        return tuple(file.path for file in self.files if file.changed_on_disk())
 
     def save(self) -> tuple[Path, ...]:
         """Write the files that have edits, and say which.

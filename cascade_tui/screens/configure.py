@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import TYPE_CHECKING, cast
 
 from textual import on, work
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
 from textual.containers import Container, Horizontal
 from textual.message import Message
 from textual.screen import Screen
@@ -16,6 +15,7 @@ from textual.timer import Timer
 from textual.widgets import Footer, Input, Static
 
 from cascade_tui.draft import Draft, Field, Snapshot
+from cascade_tui.screens.configure_keys import CONFIGURE_KEYS
 from cascade_tui.screens.unsaved import Answer, ChangedUnderneath, LaunchRefused
 from cascade_tui.widgets.field_editor import FieldEditor, choices_of, next_choice
 from cascade_tui.widgets.field_list import FieldList
@@ -34,64 +34,16 @@ CHECK_DELAY_SECONDS = 0.12
 _RANK: dict[Severity, int] = {"error": 0, "warning": 1, "hint": 2}
 
 
-def _key(
-    key: str,
-    action: str,
-    label: str,
-    help: str,
-    *,
-    show: bool = True,
-    key_display: str | None = None,
-) -> Binding:
-    """A binding with an id to rebind it by; ``help`` is for the help screen and the footer."""
-    name = label.lower().replace(" ", "_").replace("$", "")
-    return Binding(key, action, label, show, key_display, tooltip=help, id=f"configure.{name}")
-
-
 class ConfigureScreen(Screen[None]):
     """Groups, fields and what they mean; the draft holds the edits, a thread checks them."""
 
     BINDING_GROUP_TITLE = "Configure"
-    BINDINGS: ClassVar[list[BindingType]] = [
-        _key("slash", "search", "Search", "search names, values and help", key_display="/"),
-        _key("P", "toggle_filter('problems')", "Problems", "only fields with problems; all again"),
-        _key("C", "toggle_filter('changed')", "Changed", "only fields that differ from defaults"),
-        _key("f", "apply_fix", "Fix", "apply the fix of the field's problem"),
-        _key("d", "to_default", "Default", "back to the default", show=False),
-        _key("u", "undo", "Undo", "take the last edit back"),
-        _key("U", "redo", "Redo", "do the undone edit again", show=False),
-        _key("w", "save", "Save", "write the files that have edits"),
-        _key("L", "launch", "Launch", "start the run; it outlives this viewer"),
-        _key("n", "next_problem(1)", "Next problem", "next field with a problem", show=False),
-        _key("N", "next_problem(-1)", "Problem before", "field with a problem before", show=False),
-        _key("J", "scroll_detail(1)", "Scroll detail", "scroll the explanation down", show=False),
-        _key("K", "scroll_detail(-1)", "Scroll back", "scroll the explanation up", show=False),
-        _key("escape", "clear", "Clear filters", "show all fields again", show=False),
-        _key("e", "open_editor", "Open in $EDITOR", "open the file in $EDITOR", show=False),
-        _key("ctrl+r", "reload", "Reload", "read the file again; edits are lost", show=False),
-    ]
+    BINDINGS = CONFIGURE_KEYS
     HORIZONTAL_BREAKPOINTS = [  # noqa: RUF012 (textual declares it without ClassVar)
         (0, "-narrow"),
         (100, "-medium"),
         (160, "-wide"),
     ]
-    DEFAULT_CSS = """
-    ConfigureScreen {
-        & #title { height: 1; padding: 0 1; background: $surface; text-wrap: nowrap;
-                   text-overflow: ellipsis; }
-        & #search { display: none; height: 1; border: none; padding: 0 1; }
-        & #body { height: 1fr; }
-        & #groups { width: 25; border-right: solid $surface-lighten-2; }
-        & #middle { width: 1fr; layers: base editor; }
-        & #detail { width: 37; border-left: solid $surface-lighten-2; }
-        &.-wide #detail { width: 66; }
-        &.-narrow #groups { display: none; }
-        &.-narrow #body { layout: vertical; }
-        &.-narrow #middle { width: 1fr; height: 1fr; }
-        &.-narrow #detail { width: 1fr; height: 8; border-left: none;
-                            border-top: solid $surface-lighten-2; }
-    }
-    """
 
     class CheckDone(Message):
         """A thread has checked the draft as it was at ``snapshot``."""
@@ -103,16 +55,16 @@ class ConfigureScreen(Screen[None]):
     class Launched(Message):
         """A run was started."""
 
-        def __init__(self, run: RunDirectory) -> None:
+        def __init__(self, run: RunDirectory, notes: Sequence[str]) -> None:
             super().__init__()
-            self.run = run
+            self.run, self.notes = run, tuple(notes)
 
     class NotLaunched(Message):
         """A run could not be started."""
 
-        def __init__(self, reason: str, notes: Sequence[str] = ()) -> None:
+        def __init__(self, reason: str) -> None:
             super().__init__()
-            self.reason, self.notes = reason, notes
+            self.reason = reason
 
     def __init__(self, draft: Draft, *, environment: Environment | None = None) -> None:
         super().__init__()
@@ -285,6 +237,7 @@ class ConfigureScreen(Screen[None]):
         if event.field.option is None and event.field.value is None:
             return  # a line that is only there for its problem
         middle = self.query_one("#middle", Container)
+        self.query_one(FieldList).make_room()
         region = self.query_one(FieldList).value_region()
         self.query_one(FieldEditor).open(event.field, region, middle.size.height)
 
@@ -349,9 +302,10 @@ class ConfigureScreen(Screen[None]):
 
     @on(CheckDone)
     def _check_done(self, event: CheckDone) -> None:
-        if event.snapshot.config != self.draft.document.text():
-            return  # another check of the later text is under way
-        self.checked, self._checked_snapshot = event.checked, self.draft.snapshot()
+        if event.snapshot != self.draft.snapshot():
+            self._check_soon()
+            return
+        self.checked, self._checked_snapshot = event.checked, event.snapshot
         self._show()
         if self._is_launch_wanted:
             self._is_launch_wanted = False
@@ -401,6 +355,14 @@ class ConfigureScreen(Screen[None]):
 
     def action_launch(self) -> None:
         """Check once more, then start the run, or say why not."""
+        stale = self.draft.stale()
+        if stale and self.draft.is_changed:
+            self.app.push_screen(ChangedUnderneath(stale), self._conflict_answered)
+            return
+        if stale:
+            self.app.notify("the file was changed meanwhile and is read again; L launches it")
+            self.action_reload()
+            return
         self._is_launch_wanted = True
         self._start_check()
 
@@ -423,12 +385,13 @@ class ConfigureScreen(Screen[None]):
         from cascade_tui.launching import prepare_and_launch
         from engine.run.launch import LaunchError
 
+        notes: list[str] = []
         try:
-            run = prepare_and_launch(draft.project(checked))
+            run = prepare_and_launch(draft.project(checked), note=notes.append)
         except LaunchError as failure:
             self.post_message(self.NotLaunched(str(failure)))
         else:
-            self.post_message(self.Launched(run))
+            self.post_message(self.Launched(run, notes))
 
     @on(NotLaunched)
     def _not_launched(self, event: NotLaunched) -> None:
@@ -436,4 +399,8 @@ class ConfigureScreen(Screen[None]):
 
     @on(Launched)
     def _launched(self, event: Launched) -> None:
+        for note in event.notes:
+            self.app.notify(note, markup=False)
+        if self.draft.is_changed:
+            self.app.notify("launched with edits that are not saved in the config (w saves)")
         self._owner.open_run(event.run)

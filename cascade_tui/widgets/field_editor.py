@@ -135,8 +135,7 @@ class FieldEditor(Vertical):
         if problem is None:
             message.update(f"{READY} enter: take  esc: leave")
         else:
-            fix = f" ({problem.fix})" if problem.fix else ""
-            message.update(f"{GLYPHS[problem.severity]} {problem.message}{fix}")
+            message.update(f"{GLYPHS[problem.severity]} {problem.message}")
         message.set_class(problem is not None, "-wrong")
         message.set_class(problem is None, "-right")
 

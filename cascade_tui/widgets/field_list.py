@@ -22,6 +22,8 @@ from engine.config.problems import Severity
 
 _MARKERS = 4
 """Cells before a name: problem glyph, changed marker, and a blank after each."""
+_TAIL_LINES = 4
+"""Blank lines after the last field, so that the editor's message has room below any field."""
 _BARE_KINDS = ("boolean", "integer", "number")
 
 
@@ -115,7 +117,7 @@ class FieldList(ScrollView, can_focus=True):
                 lines.append(Heading(field.group))
             lines.append(field)
         self._lines, self._severities = tuple(lines), severities
-        self.virtual_size = Size(self.size.width, len(lines))
+        self.virtual_size = Size(self.size.width, len(lines) + _TAIL_LINES)
         keys = [line.key if isinstance(line, Field) else None for line in lines]
         if current is not None and current.key in keys:
             self._cursor = keys.index(current.key)
@@ -145,6 +147,11 @@ class FieldList(ScrollView, can_focus=True):
         x = _MARKERS + self.name_width
         width = self.scrollable_content_region.width - x
         return Region(x, self._cursor - round(self.scroll_offset.y), max(8, width), 1)
+
+    def make_room(self) -> None:
+        """Scroll so that the editor's message has room below the highlighted field."""
+        region = Region(0, self._cursor, 1, 1 + _TAIL_LINES)
+        self.scroll_to_region(region, animate=False, force=True, immediate=True)
 
     # -- cursor --------------------------------------------------------------------------------
 
@@ -183,7 +190,7 @@ class FieldList(ScrollView, can_focus=True):
         has_heading = above >= 0 and isinstance(self._lines[above], Heading)
         top = above if has_heading else self._cursor
         self.scroll_to_region(
-            Region(0, top, 1, self._cursor - top + 1), animate=False, force=True, immediate=True
+            Region(0, top, 1, self._cursor - top + 2), animate=False, force=True, immediate=True
         )
         if old != self._cursor:
             self._refresh_line(old)
@@ -250,7 +257,7 @@ class FieldList(ScrollView, can_focus=True):
 
     def on_resize(self) -> None:
         """Keep the virtual width equal to the real one: nothing scrolls sideways."""
-        self.virtual_size = Size(self.size.width, len(self._lines))
+        self.virtual_size = Size(self.size.width, len(self._lines) + _TAIL_LINES)
         self._move_to(self._cursor)
 
     # -- drawing -------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from textual.widgets import Input, Static
 from cascade_tui.screens.unsaved import ChangedUnderneath, LaunchRefused, UnsavedEdits
 from cascade_tui.widgets.field_editor import FieldEditor
 from cascade_tui.widgets.field_list import FieldList
+from engine.run.launch import is_alive
 
 SIZE = (120, 36)
 
@@ -241,3 +242,33 @@ async def test_quitting_with_unsaved_edits_asks_and_can_save():
         await until(pilot, lambda: app.return_code is not None)
     assert app.return_code == 0
     assert "use_ema = true" in path.read_text()
+
+
+async def test_a_file_changed_underneath_is_read_again_before_a_launch():
+    path = write_project(Path())
+    async with open_app(path).run_test(size=SIZE) as pilot:
+        form = await checked_form(pilot)
+        path.write_text(CONFIG.replace("lora_rank = 16", "lora_rank = 8"))
+        await pilot.press("L")
+        await until(pilot, lambda: pilot.app.screen is not form)
+        form = await checked_form(pilot)
+        assert form.draft.document.get("lora_rank") == 8
+        assert not Path("run").exists()
+
+
+@pytest.mark.slow
+async def test_a_launch_freezes_what_the_form_shows_and_leads_to_the_monitor():
+    app = open_app(write_project(Path()))
+    async with app.run_test(size=SIZE) as pilot:
+        await checked_form(pilot)
+        await go_to(pilot, "lora_rank")
+        await pilot.press("enter", "backspace", "backspace", "8", "enter")
+        await pilot.press("L")
+        await until(pilot, lambda: app.run_directory is not None)
+        await until(pilot, lambda: app.screen is app.monitor)
+        assert app.run_directory is not None
+        assert "lora_rank = 8" in app.run_directory.config.read_text()
+        assert Path("config.toml").read_text() == CONFIG
+        await pilot.press("1")
+        await checked_form(pilot)
+        await until(pilot, lambda: not is_alive(app.run_directory))  # its weights are no weights
