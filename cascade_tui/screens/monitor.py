@@ -188,13 +188,19 @@ class MonitorScreen(Screen[None]):
         with self.app.batch_update():
             self.set_class(state in _OVER, "-over")
             self.set_class(state in ("failed", "lost", "lost-at-reboot"), "-broken")
-            self.query_one(RunHeader).show(snapshot)
+            # Loops over none or one: a message may arrive while the screen is taken apart.
+            for header in self.query(RunHeader):
+                header.show(snapshot)
             for chart in self.query(LineChart):
                 chart.show(snapshot.series[str(chart.id)], snapshot.max_steps)
-            self.query_one(GpuPanel).show(trainer_peak_bytes=snapshot.peak_memory_bytes)
-            self.query_one(CachePanel).show(snapshot.caches)
-            self.query_one(Thumbnails).show(snapshot)
-            self.query_one(ConsoleView).show(snapshot.console)
+            for gpus in self.query(GpuPanel):
+                gpus.show(trainer_peak_bytes=snapshot.peak_memory_bytes)
+            for caches in self.query(CachePanel):
+                caches.show(snapshot.caches)
+            for thumbnails in self.query(Thumbnails):
+                thumbnails.show(snapshot)
+            for console in self.query(ConsoleView):
+                console.show(snapshot.console)
             self._show_words(before, snapshot)
 
     def _show_words(self, before: RunSnapshot | None, snapshot: RunSnapshot) -> None:
@@ -203,11 +209,13 @@ class MonitorScreen(Screen[None]):
         for selector, describe in texts.items():
             text = describe(snapshot, self.run)
             if before is None or text != describe(before, self.run):
-                self.query_one(selector, Static).update(text)
+                for words in self.query(selector).results(Static):
+                    words.update(text)
 
     def on_monitor_screen_gpus_changed(self, message: GpusChanged) -> None:
         """Show the GPUs."""
-        self.query_one(GpuPanel).show(message.report)
+        for gpus in self.query(GpuPanel):
+            gpus.show(message.report)
 
     # -- steering ----------------------------------------------------------------------------
 

@@ -274,10 +274,11 @@ def _join(grid: DotGrid, start: tuple[int, int], end: tuple[int, int]) -> None:
     (x0, y0), (x1, y1) = start, end
     slope = (y1 - y0) / (x1 - x0)
     for x in range(x0, x1 + 1):
-        first = y0 + slope * max(0.0, x - x0 - 0.5)
-        last = y0 + slope * min(float(x1 - x0), x - x0 + 0.5)
-        top, bottom = sorted((round(first), round(last)))
-        grid.draw_vertical(x, top, bottom)
+        first = round(y0 + slope * max(0.0, x - x0 - 0.5))
+        last = round(y0 + slope * min(float(x1 - x0), x - x0 + 0.5))
+        if x > x0 and last != first:
+            first += 1 if last > first else -1  # the column before ends there: stay thin
+        grid.draw_vertical(x, min(first, last), max(first, last))
 
 
 def format_steps(step: int) -> str:
