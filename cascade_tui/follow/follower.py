@@ -19,7 +19,7 @@ from engine.run.paths import RunDirectory
 from engine.run.status import RunState, derive_state
 
 METRICS = ("loss", "lr", "grad_norm", "images_per_second")
-_POLL_SECONDS = 0.3
+_POLL_SECONDS = 0.5
 _BUDGET_SECONDS = 0.05
 _MAX_NOTICES = 50
 _PACE_SHARE = 0.9  # of the past in the smoothed seconds a step

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +37,7 @@ class Series:
         self._values = np.empty(1024, np.float64)
         self._size = 0
         self._levels: list[Floats] = []  # level k: [num_blocks, 4], min max sum count
+        self._drawn: tuple[NDArray[np.intp], Floats] | None = None  # of the last columns asked for
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
@@ -69,6 +69,7 @@ class Series:
     def truncate_after(self, step: int) -> None:
         """Forget what came after ``step``: the run was rewound there."""
         with self._lock:
+            self._drawn = None
             self._size = int(np.searchsorted(self._steps[: self._size], step, side="right"))
             for power, level in enumerate(self._levels, start=1):
                 self._levels[power - 1] = level[: self._size >> power]
@@ -82,10 +83,7 @@ class Series:
         edges = np.linspace(first, last, count + 1)
         edges[-1] = np.nextafter(edges[-1], np.inf)
         index = np.searchsorted(self._steps[: self._size], edges, side="left")
-        power = self._power(index)
-        self._extend_levels(power)
-        rows = [self._summary(int(a), int(b), power) for a, b in pairwise(index)]
-        table = np.array(rows).reshape(count, 4)
+        table = self._table(index)
         low, high, total, number = table.T
         lengths = np.diff(index)
         empty = number == 0
@@ -97,6 +95,22 @@ class Series:
             mean,
             number < lengths,
         )
+
+    def _table(self, index: NDArray[np.intp]) -> Floats:
+        """Summaries of [index[i], index[i + 1]); those that were the same last time are kept."""
+        power = self._power(index)
+        self._extend_levels(power)
+        count = len(index) - 1
+        if self._drawn is not None and len(self._drawn[0]) == len(index):
+            before, table = self._drawn
+            changed = np.flatnonzero((before[:-1] != index[:-1]) | (before[1:] != index[1:]))
+        else:
+            table, changed = np.empty((count, 4)), np.arange(count)
+        for column in changed:
+            first, last = int(index[column]), int(index[column + 1])
+            table[column] = self._summary(first, last, power)
+        self._drawn = (index, table)
+        return table.copy()
 
     def _power(self, index: NDArray[np.intp]) -> int:
         longest = int(np.diff(index).max(initial=0))

@@ -202,17 +202,17 @@ class LineChart(Widget):
         _draw_line(line, axis, smooth(columns.mean, self._smoothing), columns.gap)
         gaps = np.logical_or.reduceat(columns.gap, np.arange(0, width * DOTS_WIDE, DOTS_WIDE))
         mark = ascii_mark if self._is_ascii else braille
-        above, below = line.cells(), band.cells()
+        above, below = line.cells().tolist(), band.cells().tolist()
         rows: list[list[Cell]] = []
         for y in range(height):
             row: list[Cell] = []
             for x in range(width):
                 if y == height - 1 and gaps[x]:
                     row.append(("x" if self._is_ascii else "×", "gap"))
-                elif above[y, x]:
-                    row.append((mark(int(above[y, x])), "line"))
+                elif above[y][x]:
+                    row.append((mark(above[y][x]), "line"))
                 else:
-                    row.append((mark(int(below[y, x])), "band"))
+                    row.append((mark(below[y][x]), "band"))
             rows.append(row)
         return rows
 
