@@ -17,9 +17,12 @@ from textual.screen import Screen
 
 from cascade_tui.app import CascadeApp
 from cascade_tui.screens.configure import ConfigureScreen
+from cascade_tui.screens.monitor import MonitorScreen
 
 SIZES = ((120, 36), (80, 24))
 _PNG_WIDTH = 1600
+_BRAILLE_TEXT = re.compile(r"<text([^>]*>[^<]*[\u2800-\u28ff])")
+"""Text with braille in it, which the monospaced font lacks."""
 _PATIENCE_SECONDS = 30.0
 
 
@@ -37,10 +40,12 @@ async def _until(pilot: Pilot[int], condition: Callable[[], bool], what: str) ->
 
 
 def _has_data(screen: Screen[object]) -> bool:
-    """Whether a screen shows what it is about; one that does not say so has nothing to wait for."""
+    """Whether a screen shows what it is about; others than these have nothing to wait for."""
     if isinstance(screen, ConfigureScreen):
         return screen.is_checked
-    return bool(getattr(screen, "has_data", True))
+    if isinstance(screen, MonitorScreen):
+        return screen.snapshot is not None
+    return True
 
 
 async def take(app: CascadeApp, size: tuple[int, int], name: str, keys: Sequence[str] = ()) -> str:
@@ -63,6 +68,7 @@ def write_picture(svg: str, path: Path) -> None:
 
     path.with_suffix(".svg").write_text(svg, encoding="utf-8")
     local = re.sub(r"font-family:[^;]*;", "font-family: DejaVu Sans Mono, monospace;", svg)
+    local = _BRAILLE_TEXT.sub(r'<text style="font-family: DejaVu Sans"\1', local)
     cairosvg.svg2png(
         bytestring=local.encode(), write_to=str(path.with_suffix(".png")), output_width=_PNG_WIDTH
     )
