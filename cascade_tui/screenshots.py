@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import html
 import re
 import sys
 from collections.abc import Callable, Sequence
@@ -21,8 +22,11 @@ from cascade_tui.screens.monitor import MonitorScreen
 
 SIZES = ((120, 36), (80, 24))
 _PNG_WIDTH = 1600
-_BRAILLE_TEXT = re.compile(r"<text([^>]*>[^<]*[\u2800-\u28ff])")
-"""Text with braille in it, which the monospaced font lacks."""
+_BRAILLE_TEXT = re.compile(
+    r'<text ([^>]*?)x="([\d.]+)"([^>]*?)textLength="([\d.]+)"([^>]*)>([^<]*[\u2801-\u28ff][^<]*)<'
+)
+_BRAILLE_STYLE = 'style="font-family: DejaVu Sans; font-size: 16.4px"'
+"""The monospaced font has no braille; at this size that of the other is one cell wide."""
 _PATIENCE_SECONDS = 30.0
 
 
@@ -62,13 +66,27 @@ async def take(app: CascadeApp, size: tuple[int, int], name: str, keys: Sequence
         return app.export_screenshot(title=f"cascade-tui {name}")
 
 
+def _cell_by_cell(found: re.Match[str]) -> str:
+    """A text with braille as one text per cell, since its font is not monospaced."""
+    before, x, between, length, after, content = found.groups()
+    characters = html.unescape(content)
+    step = float(length) / len(characters)
+    cells = [
+        f'<text {_BRAILLE_STYLE} {before}x="{float(x) + step * index:.1f}"{between}{after}>'
+        f"{html.escape(character)}</text>"
+        for index, character in enumerate(characters)
+        if not character.isspace()
+    ]
+    return "".join(cells).removesuffix("/text>")
+
+
 def write_picture(svg: str, path: Path) -> None:
     """Write `path`.svg, and the same as `path`.png in a font that is on this machine."""
     import cairosvg  # type: ignore[import-untyped]
 
     path.with_suffix(".svg").write_text(svg, encoding="utf-8")
     local = re.sub(r"font-family:[^;]*;", "font-family: DejaVu Sans Mono, monospace;", svg)
-    local = _BRAILLE_TEXT.sub(r'<text style="font-family: DejaVu Sans"\1', local)
+    local = _BRAILLE_TEXT.sub(_cell_by_cell, local)
     cairosvg.svg2png(
         bytestring=local.encode(), write_to=str(path.with_suffix(".png")), output_width=_PNG_WIDTH
     )
