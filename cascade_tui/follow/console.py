@@ -21,6 +21,7 @@ class ConsoleTail:
         self._num_lines = num_lines
         self._offset: int | None = None
         self._rest = b""
+        self._starts_within = False  # whether reading began in the middle of a line
 
     @property
     def lines(self) -> tuple[str, ...]:
@@ -44,6 +45,9 @@ class ConsoleTail:
             return False
         self._offset += len(content)
         *whole, self._rest = (self._rest + content).split(b"\n")
+        if self._starts_within and whole:
+            del whole[0]  # its beginning was not read
+            self._starts_within = False
         self._lines.extend(clean(line) for line in whole[-self._num_lines :])
         return True
 
@@ -51,6 +55,7 @@ class ConsoleTail:
         self._lines.clear()
         self._rest = b""
         self._offset = max(0, size - _CHUNK_BYTES)
+        self._starts_within = self._offset > 0
 
 
 def clean(line: bytes) -> str:

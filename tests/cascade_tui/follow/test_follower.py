@@ -143,9 +143,10 @@ def test_the_console_tail_keeps_the_last_lines_as_a_terminal_shows_them(tmp_path
     assert tail.lines == ("30 %", "red", "partial")
 
 
-def test_the_console_tail_of_a_large_log_reads_only_its_end(tmp_path: Path) -> None:
+def test_the_console_tail_of_a_large_log_is_whole_lines_of_its_end(tmp_path: Path) -> None:
     log = tmp_path / "console.log"
-    log.write_bytes(b"x" * 79 + b"\n" + b"y" * 79 + b"\n" * 1_000_000 + b"last\n")
+    log.write_bytes((b"y" * 999 + b"\n") * 10_000 + b"last\n")
     tail = ConsoleTail(log)
     tail.poll()
     assert tail.lines[-1] == "last"
+    assert {len(line) for line in tail.lines[:-1]} == {999}
