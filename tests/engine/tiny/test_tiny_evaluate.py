@@ -23,7 +23,7 @@ def test_a_caption_is_right_when_its_own_photograph_is_the_nearest() -> None:
     assert evaluation.relative_error == pytest.approx(0.3)
     text = report("base", evaluation)
     assert "2 of 3 captions right, relative error 0.300" in text
-    assert "0.20*  0.90   0.30   an eye" in text
+    assert "0.20* 0.90  0.30   an eye" in text
 
 
 def test_the_shipped_base_draws_no_photograph_from_its_caption(tiny_model: Path) -> None:
