@@ -64,7 +64,8 @@ async def settle(pilot: Pilot[None]) -> None:
     app = pilot.app
     assert isinstance(app, MonitorApp)
     await until(pilot, lambda: app.is_settled)
-    await app.workers.wait_for_complete()
+    await pilot.pause()  # classes set by the snapshot may change the layout, hence the pictures
+    await until(pilot, lambda: app.is_settled)
     await pilot.pause()
 
 
@@ -114,7 +115,7 @@ async def test_stopping_asks_first_and_no_is_the_default(run: RunDirectory, key:
             await pilot.press(key)
             assert isinstance(app.screen, Confirm)
             await pilot.press(answer)
-            await app.workers.wait_for_complete()
+            await pilot.pause()
             assert app.screen is app.monitor
             assert commands(run) == []
 
