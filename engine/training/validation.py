@@ -21,6 +21,7 @@ from engine.objective.sampler import Conditioning, sample_latents
 from engine.training.session import Session
 
 NEGATIVE = "negative"
+_PROMPTS_AT_ONCE = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,35 +64,39 @@ class Validator:
             return
         latents: dict[str, Tensor] = {}
         images: dict[str, Image.Image] = {}
-        for prompt in self.prompts:
+        for first in range(0, len(self.prompts), _PROMPTS_AT_ONCE):
             if self.session.commands.should_stop():
                 return
-            latents[prompt.name] = self.sample(prior, prompt)
-            picture = to_image(self.previewer(latents[prompt.name])[0])
-            self._write(picture, prompt, step, "preview")
-            images[prompt.name] = picture
+            prompts = self.prompts[first : first + _PROMPTS_AT_ONCE]
+            sampled = self.sample(prior, prompts)
+            for prompt, latent, pixels in zip(
+                prompts, sampled, self.previewer(sampled), strict=True
+            ):
+                latents[prompt.name] = latent[None]
+                images[prompt.name] = to_image(pixels)
+                self._write(images[prompt.name], prompt, step, "preview")
         if self.config.stable_cascade_use_decoder_for_validation:
             images |= self._decode(latents, step)
         self.session.track_images(images, step=step)
 
-    def sample(self, prior: StableCascadePrior, prompt: ValidationPrompt) -> Tensor:
-        """Return the latent [1, 16, h, w] that the prior draws for one prompt."""
+    def sample(self, prior: StableCascadePrior, prompts: tuple[ValidationPrompt, ...]) -> Tensor:
+        """Return the latents [n, 16, h, w] that the prior draws for n prompts, as one batch."""
         with self.session.accelerator.autocast():
             return sample_latents(
                 prior,
-                self._conditioning(prompt),
+                self._conditioning(*prompts),
                 self._conditioning(self.negative),
                 grid=self.grid,
-                seeds=[self.seed],
+                seeds=[self.seed] * len(prompts),
                 num_steps=self.config.stable_cascade_validation_prior_num_inference_steps,
                 guidance_scale=prior_guidance(self.config),
             )
 
-    def _conditioning(self, prompt: ValidationPrompt) -> Conditioning:
+    def _conditioning(self, *prompts: ValidationPrompt) -> Conditioning:
         device = self.session.device
         return Conditioning(
-            prompt.clip_text[None].to(device, torch.float32),
-            prompt.clip_text_pooled[None].to(device, torch.float32),
+            torch.stack([prompt.clip_text for prompt in prompts]).to(device, torch.float32),
+            torch.stack([prompt.clip_text_pooled for prompt in prompts]).to(device, torch.float32),
         )
 
     def _decode(self, latents: Mapping[str, Tensor], step: int) -> dict[str, Image.Image]:
