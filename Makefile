@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint types contracts pytest screenshots golden clean
+.PHONY: demo test lint types contracts pytest screenshots clean
 
 demo: $(VENV)/.ready-run
 	$(BIN)/cascade-tui demo
@@ -35,6 +35,12 @@ contracts: $(VENV)/.ready-test
 
 pytest: $(VENV)/.ready-test
 	$(BIN)/pytest $(ARGS)
+
+# Pictures for the README, from a real run of the demo.
+screenshots: $(VENV)/.ready-test
+	$(BIN)/cascade-tui demo --no-ui
+	$(BIN)/python -m cascade_tui.screenshots --config demo-output/demo.toml \
+		--run $$(ls -d demo-output/run* | sort -V | tail -n 1) --to screenshots
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache
