@@ -172,9 +172,8 @@ class MonitorScreen(Screen[None]):
         self._gpus.stop()
 
     def _post(self, message: Message) -> None:
-        """From another thread: hand over, unless the screen is gone."""
-        if self.is_running:
-            self.post_message(message)
+        """From another thread: hand over; a screen that closes takes no more."""
+        self.post_message(message)  # not only if is_running: that turns true after on_mount
 
     # -- what is shown -----------------------------------------------------------------------
 

@@ -16,6 +16,7 @@ from cascade_tui.screens.confirm import Confirm
 from cascade_tui.screens.monitor import MonitorScreen
 from cascade_tui.screens.picture import PictureScreen
 from cascade_tui.widgets.console_tail import ConsoleView
+from cascade_tui.widgets.gpu_panel import GpuPanel
 from cascade_tui.widgets.line_chart import LineChart
 from cascade_tui.widgets.thumbnails import Thumbnails
 from engine.run.control import pending
@@ -47,8 +48,9 @@ class MonitorApp(App[None]):
         if snapshot is None or not self.monitor.query("Footer"):
             return False
         thumbnails = self.monitor.query_one(Thumbnails)
-        return self.monitor.query_one("GpuPanel")._report is not None and (
-            not snapshot.pictures or thumbnails._drawn is not None
+        is_drawn = thumbnails._drawn is not None and thumbnails._drawn[0] == thumbnails._view
+        return self.monitor.query_one(GpuPanel)._report is not None and (
+            is_drawn or not snapshot.pictures or not thumbnails.display
         )
 
 
