@@ -24,3 +24,8 @@ def shipped_path(name: str) -> Path:
         if (root / name).exists():
             return root / name
     raise ShippedFileError(f"{name} did not come with this installation: install cascade-tui again")
+
+
+def example_configs() -> tuple[Path, ...]:
+    """The example configs to begin from, by name."""
+    return tuple(sorted(shipped_path("examples").glob("*.toml")))

@@ -13,7 +13,7 @@ from textual.screen import Screen
 from textual.widgets import Footer, Input, OptionList, Static
 from textual.widgets.option_list import Option as ListOption
 
-from cascade_tui.shipped import example_configs
+from cascade_tui.shipped_files import example_configs
 from engine.run.files import atomic_write_text
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from cascade_tui.screens.configure import ConfigureScreen
 from cascade_tui.screens.help import HelpScreen, describe_keys
 from cascade_tui.screens.parse_error import ParseErrorScreen, describe_parse_error
 from cascade_tui.screens.welcome import WelcomeScreen
-from cascade_tui.shipped import example_configs
+from cascade_tui.shipped_files import example_configs
 
 
 @pytest.fixture(autouse=True)
