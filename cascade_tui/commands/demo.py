@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 DEFAULT_OUTPUT = "demo-output"
 _NUM_AVERAGED = 20
+_STEPS_PER_WARMUP_STEP = 20  # as in the config: 20 of 400
 _NUM_ERROR_LINES = 20
 
 
@@ -83,7 +84,10 @@ class Demo:
         import json
 
         changed = [f"output_dir={json.dumps(str(self.run.root))}"]
-        return changed if num_steps is None else [*changed, f"max_train_steps={num_steps}"]
+        if num_steps is not None:
+            warmup = num_steps // _STEPS_PER_WARMUP_STEP
+            changed += [f"max_train_steps={num_steps}", f"lr_warmup_steps={warmup}"]
+        return changed
 
 
 def prepare(output: Path) -> Demo:
@@ -213,7 +217,8 @@ def _losses(run: RunDirectory) -> tuple[float | None, float | None]:
     finite = [value for value in values if value is not None]
     if not finite:
         return None, None
-    first, last = finite[:_NUM_AVERAGED], finite[-_NUM_AVERAGED:]
+    count = max(1, min(_NUM_AVERAGED, len(finite) // 4))
+    first, last = finite[:count], finite[-count:]
     return sum(first) / len(first), sum(last) / len(last)
 
 

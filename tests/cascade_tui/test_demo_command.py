@@ -67,7 +67,17 @@ def test_a_config_that_was_edited_is_kept(tmp_path: Path) -> None:
 def test_overrides_name_the_run_and_the_steps(tmp_path: Path) -> None:
     demo = Demo(config=tmp_path / "demo.toml", run=RunDirectory(tmp_path / "run-2"))
     assert demo.overrides(num_steps=None) == [f'output_dir="{tmp_path}/run-2"']
-    assert demo.overrides(num_steps=30)[1] == "max_train_steps=30"
+    assert demo.overrides(num_steps=40)[1:] == ["max_train_steps=40", "lr_warmup_steps=2"]
+
+
+@pytest.mark.parametrize("num_steps", [1, 7, 20, 5000])
+def test_any_number_of_steps_makes_a_config_without_errors_of_its_own(
+    tmp_path: Path, num_steps: int
+) -> None:
+    demo = Demo(write_config(tmp_path, shipped_path("demo")), RunDirectory(tmp_path / "run"))
+    project = load_project(demo.config, demo.overrides(num_steps=num_steps))
+    wrong = {problem.key for problem in project.errors}
+    assert wrong <= {"pretrained_model_name_or_path", "pretrained_vae_model_name_or_path"}
 
 
 def test_the_summary_names_pictures_lora_files_losses_and_the_next_command(
