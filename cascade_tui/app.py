@@ -128,6 +128,8 @@ class CascadeApp(App[int], inherit_bindings=False):
             return
         if old is not None:
             self.uninstall_screen(old)
+            if old.is_running:  # it lies under another screen: its threads end with it
+                old.remove()
         self.install_screen(screen, name)
         self._go(screen)
 

@@ -17,6 +17,11 @@ from engine.run.paths import RunDirectory
 from engine.run.processes import descendants, is_same_process, send_signal
 from engine.run.status import RunState, derive_state, read_status, supervisor_pid
 
+# A shell's background job ignores SIGINT, nohup SIGHUP, and children inherit that: the programs
+# under test are to be interrupted whatever started pytest.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
 STAND_IN = Path(__file__).parent / "engine" / "run" / "stand_in.py"
 
 
