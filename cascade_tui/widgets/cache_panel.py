@@ -5,20 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from rich.text import Text
-from textual.widgets import Static
 
 from cascade_tui.follow.snapshot import CacheState
 from cascade_tui.headless_view import format_bytes, format_duration
 from cascade_tui.widgets.bars import bar
+from cascade_tui.widgets.rows import TextRows
 
 _NAMES = ("text", "latent")
 
 
-class CachePanel(Static):
+class CachePanel(TextRows):
     """One line a cache: a bar, what is done of what, pace, size, time left, hits."""
 
     DEFAULT_CSS = """
     CachePanel {
+        height: auto;
         border: round $surface-lighten-3;
         border-title-color: $foreground;
         padding: 0 1;
@@ -27,7 +28,7 @@ class CachePanel(Static):
     """
 
     def __init__(self, *, id: str | None = None) -> None:
-        super().__init__("", id=id)
+        super().__init__(id=id)
         self.border_title = "caches"
         self._caches: Mapping[str, CacheState] = {}
 
@@ -35,41 +36,30 @@ class CachePanel(Static):
         """Show the caches as they are now."""
         if caches is not self._caches:
             self._caches = caches
-            self._draw()
+            self.redraw()
 
-    def on_mount(self) -> None:
-        """Say that there is nothing yet."""
-        self._draw()
-
-    def on_resize(self) -> None:
+    def make_lines(self, width: int) -> list[Text]:
         """The bars are as wide as the panel."""
-        self._draw()
-
-    def _draw(self) -> None:
         if not self._caches:
-            self.update(Text("nothing cached yet", style="dim"))
-            return
+            return [Text("nothing cached yet", style="dim")]
         caches = [self._caches[name] for name in _NAMES if name in self._caches]
         is_roomy = self.size.height >= 2 * len(caches)
-        self.update(Text("\n").join([self._lines(cache, is_roomy) for cache in caches]))
+        return [line for cache in caches for line in self._lines(cache, width, is_roomy)]
 
-    def _lines(self, cache: CacheState, is_roomy: bool) -> Text:
+    def _lines(self, cache: CacheState, width: int, is_roomy: bool) -> list[Text]:
         """One line, or two if the facts do not fit beside the bar and there is room below."""
         share = cache.done / cache.total if cache.total else 1.0
         done = f" {_spaced(cache.done)}/{_spaced(cache.total)}"
-        bar_width = max(6, min(24, self.size.width - 36))
+        bar_width = max(6, min(24, width - 36))
         text = Text.assemble(f"{cache.which:<7}", bar(share, bar_width, style="green"), done)
-        used = text.cell_len
+        lines = [text]
         for fact in _facts(cache):
-            if used + 2 + len(fact) > self.size.width:
-                if not is_roomy:
+            if lines[-1].cell_len + 2 + len(fact) > width:
+                if not is_roomy or len(lines) == 2:
                     break
-                is_roomy, used = False, 5
-                text.append("\n     ")
-            text.append(f"  {fact}")
-            used += 2 + len(fact)
-        text.no_wrap = True
-        return text
+                lines.append(Text("     "))
+            lines[-1].append(f"  {fact}")
+        return lines
 
 
 def _facts(cache: CacheState) -> list[str]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from rich.segment import Segment
 from rich.style import Style
 from textual.strip import Strip
-from textual.widget import Widget
 
 from cascade_tui.widgets.glyphs import fit
+from cascade_tui.widgets.rows import RowWidget
 
 
-class ConsoleView(Widget):
+class ConsoleView(RowWidget):
     """As many of the last lines as fit, the newest at the bottom; scrolls back by lines."""
 
     DEFAULT_CSS = """
@@ -32,25 +32,19 @@ class ConsoleView(Widget):
         """Show these lines; repaints only if they differ."""
         if lines != self._lines:
             self._lines = lines
-            self.refresh()
+            self.redraw()
 
     def scroll_lines(self, count: int) -> None:
         """Go back by ``count`` lines (forward if negative)."""
         most = max(0, len(self._lines) - self.size.height)
         self._num_below = min(most, max(0, self._num_below + count))
         self.border_subtitle = f"{self._num_below} lines below" if self._num_below else ""
-        self.refresh()
+        self.redraw()
 
-    def render_line(self, y: int) -> Strip:
-        """A row, on the widget's background."""
-        return self._row(y).apply_style(self.rich_style)
-
-    def _row(self, y: int) -> Strip:
-        """One line, cut to the width."""
-        width, height = self.size
+    def make_rows(self, width: int, height: int) -> list[Strip]:
+        """A line a row, cut to the width."""
         if not self._lines:
-            text = "the console is empty" if y == 0 else ""
-            return Strip([Segment(fit(text, width), Style(dim=True))], width)
+            return [Strip([Segment(fit("the console is empty", width), Style(dim=True))])]
         end = len(self._lines) - self._num_below
         seen = self._lines[max(0, end - height) : end]
-        return Strip([Segment(fit(seen[y] if y < len(seen) else "", width))], width)
+        return [Strip([Segment(fit(line, width))]) for line in seen]

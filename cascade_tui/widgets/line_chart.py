@@ -1,60 +1,72 @@
-"""A line chart of one metric that redraws only the rows that changed."""
+"""A line chart of metrics over steps that sends only the cells that changed."""
 
 from __future__ import annotations
 
 import codecs
 import math
 import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import groupby
 from typing import ClassVar
 
-import numpy as np
-from numpy.typing import NDArray
 from rich.segment import Segment
 from rich.style import Style
-from textual.geometry import Region
 from textual.strip import Strip
-from textual.widget import Widget
 
-from cascade_tui.follow.metrics import Columns, Floats, Series, smooth
-from cascade_tui.widgets.braille import DOTS_HIGH, DOTS_WIDE, DotGrid, ascii_mark, braille
-from cascade_tui.widgets.chart_axis import (
-    Axis,
-    fit_axis,
-    format_value,
-    round_up_steps,
-    tick_labels,
-)
-
-Cell = tuple[str, str]  # a character and the name of its style
+from cascade_tui.follow.metrics import Series
+from cascade_tui.widgets.braille import DOTS_WIDE, ascii_mark, braille
+from cascade_tui.widgets.chart_axis import format_value, round_up_steps, tick_labels
+from cascade_tui.widgets.chart_plot import Cell, Curve, fit_curves, make_curve, plot
+from cascade_tui.widgets.rows import RowWidget
 
 _LABEL_WIDTH = 7
 _MARGIN = _LABEL_WIDTH + 1
+_FRAME = ("╭", "─", "╮", "│", "╰", "╯")
+_ASCII_FRAME = ("+", "-", "+", "|", "+", "+")
+_MAX_OVERLAYS = 3
 SMOOTHING = (0.0, 0.5, 0.8, 0.9, 0.95, 0.98)
 """The weights of the past to choose from."""
 
 
-class LineChart(Widget):
+@dataclass(frozen=True, slots=True)
+class Overlay:
+    """Another series in the same chart, its line marked by a letter that the legend explains."""
+
+    letter: str
+    name: str
+    series: Series
+
+
+class LineChart(RowWidget):
     """The band between a metric's extremes, dim, and its smoothed mean, bright, over steps.
 
-    Values that are not finite leave a gap, marked at the bottom.
+    Values that are not finite leave a gap, marked at the bottom. The frame is drawn here and not
+    by a border: a border's title cannot change without all of the widget being sent again.
     """
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {
+        "line-chart--frame",
+        "line-chart--title",
         "line-chart--axis",
         "line-chart--band",
         "line-chart--line",
+        "line-chart--overlay-1",
+        "line-chart--overlay-2",
+        "line-chart--overlay-3",
         "line-chart--gap",
     }
     DEFAULT_CSS = """
     LineChart {
-        border: round $surface-lighten-3;
-        border-title-color: $foreground;
-        border-subtitle-color: $foreground;
         height: 1fr;
+        & .line-chart--frame { color: $surface-lighten-3; }
+        & .line-chart--title { color: $foreground; }
         & .line-chart--axis { color: $text-muted; }
         & .line-chart--band { color: $primary 55%; }
         & .line-chart--line { color: $accent; text-style: bold; }
+        & .line-chart--overlay-1 { color: $success; }
+        & .line-chart--overlay-2 { color: $secondary; }
+        & .line-chart--overlay-3 { color: $warning; }
         & .line-chart--gap { color: $error; text-style: bold; }
     }
     """
@@ -67,21 +79,23 @@ class LineChart(Widget):
         is_log: bool = False,
         smoothing: float = 0.0,
         has_band: bool = True,
+        is_framed: bool = True,
         is_ascii: bool | None = None,
         id: str | None = None,
     ) -> None:
         """``empty`` is shown while there is nothing to draw; ASCII is chosen by the terminal's
         encoding unless given."""
         super().__init__(id=id)
-        self.border_title = title
+        self._title = title
         self._empty = empty
         self._is_log = is_log
         self._smoothing = smoothing
         self._has_band = has_band
+        self._is_framed = is_framed
         self._is_ascii = not speaks_utf8() if is_ascii is None else is_ascii
         self._series = Series()
+        self._overlays: tuple[Overlay, ...] = ()
         self._max_steps = 0
-        self._rows: list[Strip] = []
 
     @property
     def is_log(self) -> bool:
@@ -93,144 +107,111 @@ class LineChart(Widget):
         """The weight of the past in the line, in [0, 1)."""
         return self._smoothing
 
-    def show(self, series: Series, max_steps: int = 0) -> None:
-        """Draw a series as it is now; ``max_steps`` bounds the step axis if it is known."""
+    def show(self, series: Series, max_steps: int = 0, overlays: Sequence[Overlay] = ()) -> None:
+        """Draw series as they are now; ``max_steps`` bounds the step axis if it is known.
+
+        Overlays, at most three, are drawn as lines without a band, as they are.
+        """
         self._series, self._max_steps = series, max_steps
-        self._redraw()
+        self._overlays = tuple(o for o in overlays if len(o.series))[:_MAX_OVERLAYS]
+        self.redraw()
 
     def change(self, *, is_log: bool | None = None, smoothing: float | None = None) -> None:
         """Choose another axis or another smoothing."""
         self._is_log = self._is_log if is_log is None else is_log
         self._smoothing = self._smoothing if smoothing is None else smoothing
-        self._redraw()
+        self.redraw()
 
-    def on_resize(self) -> None:
-        """Everything is drawn anew at another size."""
-        self._rows = []
-        self._redraw()
+    # -- drawing -----------------------------------------------------------------------------
 
-    def notify_style_update(self) -> None:
-        """Colours are part of the rows: draw them anew."""
-        super().notify_style_update()
-        self._rows = []
+    def make_rows(self, width: int, height: int) -> list[Strip]:
+        """The plot in its frame; the frame is left out where it would leave no room."""
+        if not self._is_framed or width < 12 or height < 5:
+            return self._draw(width, height)
+        frame = self._style("frame")
+        left, line, right, side, low_left, low_right = _ASCII_FRAME if self._is_ascii else _FRAME
+        top = self._edge(width, left, line, right, self._legend())
+        bottom = self._edge(width, low_left, line, low_right, self._facts())
+        inside = self._draw(width - 2, height - 2)
+        edge = Segment(side, frame)
+        return [top, *(Strip([edge, *row, edge]) for row in inside), bottom]
 
-    def render_line(self, y: int) -> Strip:
-        """A row of the chart, drawn earlier, on the widget's background."""
-        if not self._rows:
-            self._rows = self._draw()
-        row = self._rows[y] if y < len(self._rows) else Strip.blank(self.size.width)
-        return row.apply_style(self.rich_style)
+    def _edge(self, width: int, left: str, line: str, right: str, text: str) -> Strip:
+        """A side of the frame with words in it, as many as fit.
 
-    def _redraw(self) -> None:
-        """Draw into strips; send only the rows that differ."""
-        if not self.size:
-            return
-        self.border_subtitle = self._subtitle()
-        rows, before = self._draw(), self._rows
-        self._rows = rows
-        if len(rows) != len(before):
-            self.refresh()
-            return
-        changed = [y for y, row in enumerate(rows) if list(row) != list(before[y])]
-        if changed:
-            self.refresh(*(Region(0, y, self.size.width, 1) for y in changed))
+        They are at the left: what is right of a change need not be sent, what is left of it must.
+        """
+        frame, room = self._style("frame"), width - 6
+        text = text if len(text) <= room else f"{text[: room - 1]}…"
+        if not text:
+            return Strip([Segment(left + line * (width - 2) + right, frame)])
+        words = Segment(f" {text} ", self._style("title"))
+        rest = line * (width - 5 - len(text)) + right
+        return Strip([Segment(left + line, frame), words, Segment(rest, frame)])
 
-    def _subtitle(self) -> str:
+    def _legend(self) -> str:
+        """``loss · V validation``."""
+        names = [self._title, *(f"{o.letter} {o.name}" for o in self._overlays)]
+        return self._separator.join(names)
+
+    def _facts(self) -> str:
         last = self._series.last
         if not len(self._series):
             return ""
         words = [format_value(last) if math.isfinite(last) else f"{last}"]
         words += ["log"] if self._is_log else []
         words += [f"smoothing {self._smoothing:g}"] if self._smoothing else []
-        return " · ".join(words)
+        return self._separator.join(words)
 
-    def _draw(self) -> list[Strip]:
-        width, height = self.size
-        if width <= 0 or height <= 0:
-            return []
+    @property
+    def _separator(self) -> str:
+        return ", " if self._is_ascii else " · "
+
+    def _draw(self, width: int, height: int) -> list[Strip]:
         plot_width = width - _MARGIN
         plot_height = height - 1 if height >= 4 else height
-        if not len(self._series) or plot_width < 4:
+        if not len(self._series) or plot_width < 4 or plot_height < 1:
             return self._draw_empty(width, height)
-        end = round_up_steps(self._series.last_step)
-        end = min(end, self._max_steps) if self._max_steps >= self._series.last_step else end
-        columns = self._series.columns(0, end, plot_width * DOTS_WIDE)
-        axis = self._fit(columns)
+        last = max(s.last_step for s in (self._series, *(o.series for o in self._overlays)))
+        end = round_up_steps(last)
+        end = min(end, self._max_steps) if self._max_steps >= last else end
+        curves = self._curves(end, plot_width * DOTS_WIDE)
+        axis = fit_curves(curves, is_log=self._is_log)
         if axis is None:
             return self._draw_empty(width, height)
-        rows = self._plot(columns, axis, plot_width, plot_height)
+        mark, gap = (ascii_mark, "x") if self._is_ascii else (braille, "×")
+        rows = plot(curves, axis, plot_width, plot_height, mark, gap)
         labels = tick_labels(axis, plot_height)
-        strips = [
-            self._strip(labels.get(y, ""), cells, self._tee if y in labels else self._bar)
-            for y, cells in enumerate(rows)
-        ]
+        strips = [self._row(labels.get(y), cells) for y, cells in enumerate(rows)]
         if height > plot_height:
             strips.append(self._step_axis(end, plot_width))
         return strips
 
+    def _curves(self, end: int, count: int) -> list[Curve]:
+        columns = self._series.columns(0, end, count)
+        curves = [make_curve(columns, smoothing=self._smoothing, has_band=self._has_band)]
+        for number, other in enumerate(self._overlays, start=1):
+            columns = other.series.columns(0, end, count)
+            style = f"overlay-{number}"
+            curves.append(
+                make_curve(columns, smoothing=0, has_band=False, style=style, letter=other.letter)
+            )
+        return curves
+
     def _draw_empty(self, width: int, height: int) -> list[Strip]:
-        style = self.get_component_rich_style("line-chart--axis")
         text = self._empty if not len(self._series) else "no finite value"
-        text = text[:width].center(width)
-        return [
-            Strip([Segment(text, style)], width) if y == height // 2 else Strip.blank(width)
-            for y in range(height)
-        ]
+        middle = Strip([Segment(text[:width].center(width), self._style("axis"))], width)
+        return [middle if y == height // 2 else Strip.blank(width) for y in range(height)]
 
-    def _fit(self, columns: Columns) -> Axis | None:
-        """The axis for what is drawn; None if nothing is finite."""
-        low, high = (columns.low, columns.high) if self._has_band else (columns.mean,) * 2
-        known = np.isfinite(low)
-        if not known.any():
-            return None
-        is_log = self._is_log and bool((high[known] > 0).any())
-        if is_log:
-            known &= low > 0
-            if not known.any():
-                known = np.isfinite(high) & (high > 0)
-                low = high
-        return fit_axis(float(low[known].min()), float(np.nanmax(high)), is_log=is_log)
-
-    def _plot(self, columns: Columns, axis: Axis, width: int, height: int) -> list[list[Cell]]:
-        """The characters of each row, each with the name of its style."""
-        band, line = DotGrid(width, height), DotGrid(width, height)
-        if self._has_band:
-            for x in range(width * DOTS_WIDE):
-                high, low = float(columns.high[x]), float(columns.low[x])
-                if math.isfinite(high):
-                    band.draw_vertical(x, _dot(axis, high, height), _dot(axis, low, height))
-        _draw_line(line, axis, smooth(columns.mean, self._smoothing), columns.gap)
-        gaps = np.logical_or.reduceat(columns.gap, np.arange(0, width * DOTS_WIDE, DOTS_WIDE))
-        mark = ascii_mark if self._is_ascii else braille
-        above, below = line.cells().tolist(), band.cells().tolist()
-        rows: list[list[Cell]] = []
-        for y in range(height):
-            row: list[Cell] = []
-            for x in range(width):
-                if y == height - 1 and gaps[x]:
-                    row.append(("x" if self._is_ascii else "×", "gap"))
-                elif above[y][x]:
-                    row.append((mark(above[y][x]), "line"))
-                else:
-                    row.append((mark(below[y][x]), "band"))
-            rows.append(row)
-        return rows
-
-    @property
-    def _tee(self) -> str:
-        return "+" if self._is_ascii else "┤"
-
-    @property
-    def _bar(self) -> str:
-        return "|" if self._is_ascii else "│"
-
-    def _strip(self, label: str, cells: list[Cell], edge: str) -> Strip:
-        axis_style = self.get_component_rich_style("line-chart--axis")
-        segments = [Segment(f"{label:>{_LABEL_WIDTH}.{_LABEL_WIDTH}}{edge}", axis_style)]
-        for name, run in groupby(cells, key=lambda cell: cell[1]):
-            text = "".join(character for character, _ in run)
-            segments.append(Segment(text, self._style(name)))
-        return Strip(segments, self.size.width)
+    def _row(self, label: str | None, cells: list[Cell]) -> Strip:
+        bar, tee = ("|", "+") if self._is_ascii else ("│", "┤")
+        edge = bar if label is None else tee
+        text = f"{label or '':>{_LABEL_WIDTH}.{_LABEL_WIDTH}}{edge}"
+        segments = [Segment(text, self._style("axis"))]
+        for name, run in groupby(_with_blanks_joined(cells), key=lambda cell: cell[1]):
+            characters = "".join(character for character, _ in run)
+            segments.append(Segment(characters, self._style(name)))
+        return Strip(segments)
 
     def _style(self, name: str) -> Style:
         return self.get_component_rich_style(f"line-chart--{name}")
@@ -243,42 +224,15 @@ class LineChart(Widget):
             start = width // 2 - len(middle) // 2
             text[start : start + len(middle)] = middle
         text[width - len(right) :] = right
-        line = " " * _MARGIN + "".join(text)
-        return Strip([Segment(line, self.get_component_rich_style("line-chart--axis"))])
+        return Strip([Segment(" " * _MARGIN + "".join(text), self._style("axis"))])
 
 
-def _dot(axis: Axis, value: float, height: int) -> int:
-    """The row of dots of a value; 0 is the top."""
-    position = min(1.0, max(0.0, axis.position(value)))
-    return round((1 - position) * (height * DOTS_HIGH - 1))
-
-
-def _draw_line(grid: DotGrid, axis: Axis, values: Floats, gaps: NDArray[np.bool_]) -> None:
-    """Join the values; a column without a step is bridged, one with a gap is not."""
-    before: tuple[int, int] | None = None
-    for x, (value, is_gap) in enumerate(zip(values, gaps, strict=True)):
-        if is_gap and not math.isfinite(value):
-            before = None
-        if not math.isfinite(value):
-            continue
-        y = _dot(axis, float(value), grid.rows)
-        if before is None:
-            grid.draw_vertical(x, y, y)
-        else:
-            _join(grid, before, (x, y))
-        before = (x, y)
-
-
-def _join(grid: DotGrid, start: tuple[int, int], end: tuple[int, int]) -> None:
-    """Dots from ``start`` to ``end``; a column spans half the way to each neighbour."""
-    (x0, y0), (x1, y1) = start, end
-    slope = (y1 - y0) / (x1 - x0)
-    for x in range(x0, x1 + 1):
-        first = round(y0 + slope * max(0.0, x - x0 - 0.5))
-        last = round(y0 + slope * min(float(x1 - x0), x - x0 + 0.5))
-        if x > x0 and last != first:
-            first += 1 if last > first else -1  # the column before ends there: stay thin
-        grid.draw_vertical(x, min(first, last), max(first, last))
+def _with_blanks_joined(cells: list[Cell]) -> Iterator[Cell]:
+    """Blanks in the style of what is before them: each change of style costs bytes."""
+    style = next((style for character, style in cells if character != " "), "band")
+    for character, own in cells:
+        style = style if character == " " else own
+        yield character, style
 
 
 def format_steps(step: int) -> str:

@@ -6,10 +6,10 @@ import time
 from collections.abc import Callable
 
 from rich.text import Text
-from textual.widgets import Static
 
 from cascade_tui.follow.snapshot import RunSnapshot
 from cascade_tui.headless_view import format_duration
+from cascade_tui.widgets.rows import TextRows
 
 STATE_GLYPHS = {
     "new": "○",
@@ -35,22 +35,21 @@ _WORDS = {"new": "never launched", "lost-at-reboot": "lost at a reboot"}
 _TIME_LEFT_PERIOD_SECONDS = 1.0
 
 
-class RunHeader(Static):
+class RunHeader(TextRows):
     """Shows what fits, the most needed first; the time left changes at most once a second."""
 
     DEFAULT_CSS = """
-    RunHeader { height: 1; padding: 0 1; background: $surface; text-wrap: nowrap; }
+    RunHeader { height: 1; padding: 0 1; background: $surface; }
     """
 
     def __init__(
         self, *, clock: Callable[[], float] = time.monotonic, id: str | None = None
     ) -> None:
-        super().__init__("", id=id)
+        super().__init__(id=id)
         self._clock = clock
         self._snapshot: RunSnapshot | None = None
         self._time_left = ""
         self._time_left_from = -_TIME_LEFT_PERIOD_SECONDS
-        self._shown = Text()
 
     def show(self, snapshot: RunSnapshot) -> None:
         """Show a snapshot."""
@@ -62,19 +61,13 @@ class RunHeader(Static):
         elif now - self._time_left_from >= _TIME_LEFT_PERIOD_SECONDS or not self._time_left:
             self._time_left = f"{format_duration(seconds)} left"
             self._time_left_from = now
-        self._draw()
+        self.redraw()
 
-    def on_resize(self) -> None:
-        """Another width holds other facts."""
-        self._draw()
-
-    def _draw(self) -> None:
+    def make_lines(self, width: int) -> list[Text]:
+        """The line; another width holds other facts."""
         if self._snapshot is None:
-            return
-        text = header_text(self._snapshot, self._time_left, self.size.width)
-        if text != self._shown:
-            self._shown = text
-            self.update(text)
+            return []
+        return [header_text(self._snapshot, self._time_left, width)]
 
 
 def header_text(snapshot: RunSnapshot, time_left: str, width: int) -> Text:

@@ -10,17 +10,15 @@ from textual.app import App, ComposeResult
 from cascade_tui.follow.metrics import Series
 from cascade_tui.widgets.braille import DotGrid, ascii_mark, braille
 from cascade_tui.widgets.chart_axis import fit_axis, format_value, round_up_steps, tick_labels
-from cascade_tui.widgets.line_chart import LineChart
+from cascade_tui.widgets.line_chart import LineChart, Overlay
 
 
 class ChartApp(App[None]):
-    """One chart on the whole screen, without a border."""
-
-    CSS = "LineChart { border: none; }"
+    """One chart on the whole screen, without a frame."""
 
     def __init__(self, **options: object) -> None:
         super().__init__()
-        self.chart = LineChart("loss", is_ascii=False, **options)
+        self.chart = LineChart("loss", **{"is_ascii": False, "is_framed": False, **options})
 
     def compose(self) -> ComposeResult:
         yield self.chart
@@ -101,12 +99,10 @@ async def test_a_series_of_nan_alone_is_no_error() -> None:
 
 
 async def test_ascii_marks_stand_in_where_there_is_no_utf8() -> None:
-    app = ChartApp()
+    app = ChartApp(is_ascii=True, is_framed=True)
     async with app.run_test(size=(30, 8)):
-        chart = app.chart
-        chart._is_ascii = True
-        chart.show(series_of([float(value) for value in range(20)]))
-        assert all(row.isascii() for row in text_of(chart))
+        app.chart.show(series_of([float(value) for value in range(20)]))
+        assert app.chart.plain.isascii()
 
 
 @pytest.mark.parametrize("size", [(1, 1), (9, 2), (20, 5), (300, 90)])
@@ -152,3 +148,16 @@ def test_the_step_axis_grows_rarely() -> None:
     ends = {round_up_steps(step) for step in range(1, 100_001)}
     assert all(round_up_steps(step) >= step for step in range(1, 100_001))
     assert len(ends) < 50
+
+
+async def test_an_overlay_is_told_by_its_letter_and_named_in_the_legend() -> None:
+    app = ChartApp(is_framed=True)
+    async with app.run_test(size=(60, 12)):
+        falling = [2.0 - value / 20 for value in range(40)]
+        overlay = Overlay("V", "validation", series_of([0.5] * 40))
+        app.chart.show(series_of(falling), overlays=[overlay])
+        legend, *plot = app.chart.plain.splitlines()
+        assert "loss · V validation" in legend
+        assert any("V" in row for row in plot)
+        app.chart.show(series_of(falling), overlays=[Overlay("V", "validation", Series())])
+        assert "V" not in app.chart.plain

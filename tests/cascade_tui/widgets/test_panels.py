@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 from textual.app import App, ComposeResult
-from textual.widgets import Static
+from textual.widget import Widget
 
 from cascade_tui.follow.snapshot import CacheState, RunSnapshot
 from cascade_tui.gpu import GpuReport, GpuSample, GpuWatch
@@ -27,7 +27,7 @@ class PanelApp(App[None]):
 
     CSS = "CachePanel { height: 1fr; }"
 
-    def __init__(self, panel: Static) -> None:
+    def __init__(self, panel: Widget) -> None:
         super().__init__()
         self.panel = panel
 
@@ -42,28 +42,32 @@ def gpu(index: int, used_gib: float) -> GpuSample:
 
 async def test_memory_above_the_mark_carries_a_sign_not_colour_alone() -> None:
     panel = GpuPanel()
-    async with PanelApp(panel).run_test(size=(60, 10)):
+    async with PanelApp(panel).run_test(size=(60, 10)) as pilot:
         panel.show(GpuReport((gpu(0, 12),)))
-        assert "12.0/24 GiB" in str(panel.content)
-        assert "▲" not in str(panel.content)
+        await pilot.pause()
+        assert "12.0/24 GiB" in panel.plain
+        assert "▲" not in panel.plain
         panel.show(GpuReport((gpu(0, 23.5),)))
-        assert "23.5/24 GiB ▲" in str(panel.content)
+        await pilot.pause()
+        assert "23.5/24 GiB ▲" in panel.plain
 
 
 async def test_several_gpus_have_two_lines_each() -> None:
     panel = GpuPanel()
-    async with PanelApp(panel).run_test(size=(60, 20)):
+    async with PanelApp(panel).run_test(size=(60, 20)) as pilot:
         panel.show(GpuReport((gpu(0, 12), gpu(1, 13))))
-        lines = str(panel.content).splitlines()
+        await pilot.pause()
+        lines = panel.plain.splitlines()
         assert [line[0] for line in lines[::2]] == ["0", "1"]
         assert len(lines) == 4
 
 
 async def test_without_a_gpu_the_reason_is_named() -> None:
     panel = GpuPanel()
-    async with PanelApp(panel).run_test():
+    async with PanelApp(panel).run_test() as pilot:
         panel.show(GpuReport(reason="the NVIDIA driver is not installed"))
-        assert "the NVIDIA driver is not installed" in str(panel.content)
+        await pilot.pause()
+        assert "the NVIDIA driver is not installed" in panel.plain
 
 
 def test_the_watch_hands_over_a_report_only_when_it_differs() -> None:
@@ -88,10 +92,10 @@ async def test_cache_lines_fit_their_panel(width: int) -> None:
         latent = CacheState("latent", 1200, 4000, 310.0, 300_000_000, 9.0, 17)
         panel.show({"text": CacheState("text", 5, 5, 0.0, 10, None, 0), "latent": latent})
         await pilot.pause()
-        lines = str(panel.content).splitlines()
+        lines = panel.plain.splitlines()
         assert all(len(line) <= panel.size.width for line in lines)
-        assert "1 200/4 000" in str(panel.content)
-        assert "310/s" in str(panel.content)
+        assert "1 200/4 000" in panel.plain
+        assert "310/s" in panel.plain
 
 
 @pytest.mark.parametrize("share", [0.0, 0.001, 0.5, 0.999, 1.0, 1.7])
