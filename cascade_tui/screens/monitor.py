@@ -159,7 +159,7 @@ class MonitorScreen(Screen[None]):
         with Horizontal(id="news"):
             yield Static(id="command", markup=False)
             yield Static(id="notice", markup=False)
-        yield Footer()
+        yield Footer(show_command_palette=False, compact=True)
 
     def on_mount(self) -> None:
         """Begin to follow."""

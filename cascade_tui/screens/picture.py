@@ -106,7 +106,7 @@ class PictureScreen(Screen[None]):
         """What it is, and the picture."""
         yield Static(id="caption", markup=False)
         yield PictureView()
-        yield Footer()
+        yield Footer(show_command_palette=False, compact=True)
 
     def on_mount(self) -> None:
         """Show the first."""
