@@ -5,11 +5,11 @@ A sick GPU can make NVML hang, so nothing but that thread ever waits for it.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-
-_PERIOD_SECONDS = 1.0
+from queue import Empty, SimpleQueue
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,23 +40,34 @@ class GpuSource:
 
     def __init__(self) -> None:
         self._peaks: dict[int, int] = {}
+        self._is_ready = False
 
     def read(self) -> GpuReport:
-        """The GPUs now. Never raises for a missing driver or an ailing GPU."""
-        import pynvml
-
+        """The GPUs now. Never raises for a missing library, a missing driver or an ailing GPU."""
         try:
-            pynvml.nvmlInit()
-        except pynvml.NVMLError as error:
-            return GpuReport(reason=_describe(error))
+            import pynvml
+        except ImportError as error:
+            return GpuReport(reason=f"{error}: install nvidia-ml-py")
         try:
+            if not self._is_ready:
+                pynvml.nvmlInit()
+                self._is_ready = True
             count = pynvml.nvmlDeviceGetCount()
             gpus = tuple(self._sample(index) for index in range(count))
         except pynvml.NVMLError as error:
+            self.close()  # a driver that was reloaded needs a new start
             return GpuReport(reason=_describe(error))
-        finally:
-            pynvml.nvmlShutdown()
         return GpuReport(gpus, "" if gpus else "the driver sees none")
+
+    def close(self) -> None:
+        """Let go of NVML."""
+        if not self._is_ready:
+            return
+        import pynvml
+
+        self._is_ready = False
+        with contextlib.suppress(pynvml.NVMLError):
+            pynvml.nvmlShutdown()
 
     def _sample(self, index: int) -> GpuSample:
         import pynvml
@@ -87,34 +98,54 @@ class GpuSource:
 
 @dataclass
 class GpuWatch:
-    """Calls back from a thread of its own with each new report, until stopped."""
+    """Calls back from a thread of its own with each new report, until stopped.
+
+    One thread asks, another waits for the answer: an NVML that hangs is reported, too.
+    """
 
     on_report: Callable[[GpuReport], None]
     read: Callable[[], GpuReport] = field(default_factory=lambda: GpuSource().read)
-    period_seconds: float = _PERIOD_SECONDS
+    period_seconds: float = 1.0
+    patience_seconds: float = 10.0
 
     def __post_init__(self) -> None:
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._watch, name="gpu watch", daemon=True)
+        self._answers: SimpleQueue[GpuReport | None] = SimpleQueue()
 
     def start(self) -> None:
         """Begin to look."""
-        self._thread.start()
+        for target, name in ((self._ask, "gpu reader"), (self._watch, "gpu watch")):
+            threading.Thread(target=target, name=name, daemon=True).start()
 
     def stop(self) -> None:
         """Look no more; does not wait for a driver that hangs."""
         self._stop.set()
+        self._answers.put(None)
 
-    def _watch(self) -> None:
-        before: GpuReport | None = None
+    def _ask(self) -> None:
+        has_gpus = False
         while not self._stop.is_set():
             report = self.read()
-            if report != before and not self._stop.is_set():
-                self.on_report(report)
-            before = report
-            if not report.gpus:
+            has_gpus = has_gpus or bool(report.gpus)
+            self._answers.put(report)
+            if not has_gpus:
+                self._answers.put(None)
                 return  # a driver does not appear while we look
-            self._stop.wait(self.period_seconds)
+            self._stop.wait(self.period_seconds if report.gpus else self.patience_seconds)
+
+    def _watch(self) -> None:
+        shown: GpuReport | None = None
+        while True:
+            try:
+                # Between two answers lies a period, or the patience after a failure.
+                report = self._answers.get(timeout=self.period_seconds + 2 * self.patience_seconds)
+            except Empty:
+                report = GpuReport(reason="NVML does not answer")
+            if report is None or self._stop.is_set():
+                return
+            if report != shown:
+                self.on_report(report)
+                shown = report
 
 
 def _ask(question: Callable[[], int]) -> int | None:

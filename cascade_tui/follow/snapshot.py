@@ -40,7 +40,7 @@ class Notice:
 
     severity: str
     message: str
-    fix: str
+    fix: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +57,9 @@ class SentCommand:
 class RunSnapshot:
     """Everything the Monitor shows. ``version`` grows with every change.
 
-    ``series`` maps ``loss``, ``lr``, ``grad_norm``, ``images_per_second`` to their values; they
-    grow in place, so draw them only together with the version they came with.
+    ``series`` maps ``loss``, ``lr``, ``grad_norm`` and ``validation_loss`` to their values; they
+    grow in place, so draw them only together with the version they came with. ``is_partial``: the
+    series are a sample of a long log that is still being read.
     """
 
     version: int
@@ -80,6 +81,11 @@ class RunSnapshot:
     start: dict[str, Any] = field(default_factory=dict)
     console: tuple[str, ...] = ()
     exit_reason: str = ""
+    is_partial: bool = False
+    quiet_minutes: int = 0
+    """Whole minutes without a step, if that is much longer than steps take."""
+    trouble: str = ""
+    """Why the run directory cannot be read at present."""
 
     @property
     def eta_seconds(self) -> float | None:

@@ -22,7 +22,7 @@ from cascade_tui.steering import NothingRunsError, steer
 from cascade_tui.widgets.cache_panel import CachePanel
 from cascade_tui.widgets.console_tail import ConsoleView
 from cascade_tui.widgets.gpu_panel import GpuPanel
-from cascade_tui.widgets.line_chart import SMOOTHING, LineChart
+from cascade_tui.widgets.line_chart import SMOOTHING, LineChart, Overlay
 from cascade_tui.widgets.run_header import RunHeader
 from cascade_tui.widgets.run_outcome import command_text, notice_text, outcome_text
 from cascade_tui.widgets.thumbnails import Thumbnails
@@ -190,8 +190,10 @@ class MonitorScreen(Screen[None]):
             # Loops over none or one: a message may arrive while the screen is taken apart.
             for header in self.query(RunHeader):
                 header.show(snapshot)
+            validation = Overlay("V", "validation", snapshot.series["validation_loss"])
             for chart in self.query(LineChart):
-                chart.show(snapshot.series[str(chart.id)], snapshot.max_steps)
+                overlays = [validation] if chart.id == "loss" else []
+                chart.show(snapshot.series[str(chart.id)], snapshot.max_steps, overlays)
             for gpus in self.query(GpuPanel):
                 gpus.show(trainer_peak_bytes=snapshot.peak_memory_bytes)
             for caches in self.query(CachePanel):

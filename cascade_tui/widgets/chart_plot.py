@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cascade_tui.follow.metrics import Columns, Floats, smooth
+from cascade_tui.follow.metrics import Columns, smooth
+from cascade_tui.follow.pyramid import Floats
 from cascade_tui.widgets.braille import DOTS_HIGH, DOTS_WIDE, DotGrid
 from cascade_tui.widgets.chart_axis import Axis, fit_axis
 

@@ -56,7 +56,7 @@ class GpuPanel(TextRows):
             return []
         gpus = self._report.gpus
         if not gpus:
-            text = Text(f"no NVIDIA GPU here: {self._report.reason}", style="dim")
+            text = Text(f"no NVIDIA GPU to show: {self._report.reason}", style="dim")
             return list(text.wrap(self.app.console, width))
         return [
             line

@@ -87,6 +87,10 @@ def header_text(snapshot: RunSnapshot, time_left: str, width: int) -> Text:
         facts.append(f"{snapshot.images_per_second:.3g} img/s")
     if time_left:
         facts.append(time_left)
+    if snapshot.quiet_minutes:
+        facts.insert(0, f"▲ no step for {snapshot.quiet_minutes} min")
+    if snapshot.is_partial:
+        facts.append("reading the whole log…")
     length = len(words) + sum(len(fact) + 2 for fact in facts)
     room = max(8, width - length - 2)
     name = snapshot.name if len(snapshot.name) <= room else snapshot.name[: room - 1] + "…"

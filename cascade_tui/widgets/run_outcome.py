@@ -6,7 +6,7 @@ import os
 
 from rich.text import Text
 
-from cascade_tui.follow.snapshot import RunSnapshot
+from cascade_tui.follow.snapshot import Notice, RunSnapshot
 from cascade_tui.widgets.glyphs import GLYPHS
 from cascade_tui.widgets.run_header import STATE_GLYPHS
 from engine.run.paths import RunDirectory
@@ -26,9 +26,13 @@ def outcome_text(snapshot: RunSnapshot, run: RunDirectory) -> Text:
     state = snapshot.state
     glyph = STATE_GLYPHS[state.name]
     if state.name in _BROKEN:
-        return Text.assemble(
-            (f"{glyph} {_ending(snapshot)}", "bold red"), f"\nlog: {run.console_log}"
-        )
+        cause = _cause(snapshot)
+        lines = [] if cause is None else [cause.message, f"fix: {cause.fix}" if cause.fix else ""]
+        if lines and lines[0] in _ending(snapshot):
+            del lines[0]
+        lines.append(f"log: {run.console_log}")
+        text = "".join(f"\n{line}" for line in lines if line)
+        return Text.assemble((f"{glyph} {_ending(snapshot)}", "bold red"), text)
     if state.name == "stopped":
         saved = snapshot.last_checkpoint
         kept = "" if saved is None else f"; checkpoint of step {saved}, launch again to go on"
@@ -41,6 +45,12 @@ def outcome_text(snapshot: RunSnapshot, run: RunDirectory) -> Text:
             lines += [f"  {name}" for name in files]
         return Text("\n".join(lines), style="green")
     return Text()
+
+
+def _cause(snapshot: RunSnapshot) -> Notice | None:
+    """The error a broken run ended with, if it said one."""
+    last = snapshot.notices[-1] if snapshot.notices else None
+    return last if last is not None and last.severity == "error" else None
 
 
 def _ending(snapshot: RunSnapshot) -> str:
@@ -66,8 +76,13 @@ def command_text(snapshot: RunSnapshot, _run: RunDirectory) -> Text:
 
 
 def notice_text(snapshot: RunSnapshot, _run: RunDirectory) -> Text:
-    """The newest problem with its remedy; empty without any."""
-    if not snapshot.notices:
+    """The newest problem with its remedy, or why nothing can be read; empty without any.
+
+    A problem that ended the run is part of the outcome instead.
+    """
+    if snapshot.trouble:
+        return Text(f"{GLYPHS['error']} {snapshot.trouble}", style="red")
+    if not snapshot.notices or (snapshot.state.name in _BROKEN and _cause(snapshot)):
         return Text()
     notice = snapshot.notices[-1]
     glyph = GLYPHS["error" if notice.severity == "error" else "warning"]

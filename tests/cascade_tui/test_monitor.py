@@ -232,6 +232,7 @@ async def test_the_outcome_of_a_failure_has_code_reason_and_log(tmp_path: Path) 
         await settle(pilot)
         text = str(app.monitor.query_one("#outcome").content)
         assert "exit code 1: CUDA out of memory" in text
+        assert "fix: halve train_batch_size and double gradient_accumulation_steps" in text
         assert str(run.console_log) in text
         assert "OutOfMemoryError" in " ".join(
             app.monitor.query_one(ConsoleView).render_line(y).text for y in range(7)

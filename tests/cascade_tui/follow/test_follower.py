@@ -6,10 +6,12 @@ import math
 import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from cascade_tui.follow.console import ConsoleTail
-from cascade_tui.follow.follower import RunFollower, RunReader
+from cascade_tui.follow.follower import RunFollower, preview_of
+from cascade_tui.follow.reader import RunReader
 from cascade_tui.follow.snapshot import RunSnapshot
 from engine.run.control import pending, send
 from engine.run.events import EventWriter
@@ -150,3 +152,122 @@ def test_the_console_tail_of_a_large_log_is_whole_lines_of_its_end(tmp_path: Pat
     tail.poll()
     assert tail.lines[-1] == "last"
     assert {len(line) for line in tail.lines[:-1]} == {999}
+
+
+def test_steps_read_together_keep_gaps_text_numbers_and_missing_values(run: RunDirectory) -> None:
+    with EventWriter(run.events) as writer:
+        emit_step(writer, 1, math.nan, grad_norm=math.inf)
+        emit_step(writer, 2, 0.5, lr=None)
+        writer.emit("step", step=3, loss=0.25)
+        writer.emit("step", step="three", loss=0.25)
+        writer.emit("step", step=4, loss={"of": "another version"})
+        emit_step(writer, 5, 0.75)
+    snapshot = read_all(RunReader(run))
+    loss = snapshot.series["loss"].columns(1, 5, 5)
+    assert loss.gap.tolist() == [True, False, False, True, False]
+    assert loss.mean[[1, 2, 4]].tolist() == [0.5, 0.25, 0.75]
+    assert snapshot.series["lr"].columns(1, 5, 5).gap.tolist() == [False, True, True, True, False]
+    assert snapshot.step == 5
+
+
+def test_steps_that_come_again_without_a_rewind_replace_the_old(run: RunDirectory) -> None:
+    with EventWriter(run.events) as writer:
+        for step in (1, 2, 3, 4, 2, 3):
+            emit_step(writer, step, float(step))
+    series = read_all(RunReader(run)).series["loss"]
+    assert (len(series), series.last_step) == (3, 3)
+
+
+def test_events_of_another_version_are_passed_over(run: RunDirectory) -> None:
+    with EventWriter(run.events) as writer:
+        emit_start(writer)
+        writer.emit("cache", which="text")
+        writer.emit("image", step="x")
+        writer.emit("checkpoint", step=None)
+        writer.emit("a kind to come", step=7)
+        emit_step(writer, 1, 1.0)
+    snapshot = read_all(RunReader(run))
+    assert (snapshot.step, snapshot.caches, snapshot.pictures) == (1, {}, ())
+
+
+def test_validation_losses_and_photographs_set_aside_are_kept(run: RunDirectory) -> None:
+    with EventWriter(run.events) as writer:
+        for name in ("a", "b"):
+            writer.emit("quarantine", path=f"{name}.png", reason="truncated")
+        writer.emit("validation", step=10, loss=0.5)
+        writer.emit("validation", step=20, loss=0.25)
+        writer.emit("rewind", step=10)
+    snapshot = read_all(RunReader(run))
+    assert [notice.message for notice in snapshot.notices] == [
+        "set aside 2 of the photographs, the last b.png: truncated"
+    ]
+    assert snapshot.series["validation_loss"].last == 0.5
+
+
+def test_training_without_a_step_for_long_is_said_in_minutes(tmp_path: Path) -> None:
+    now = [0.0]
+    run = write_run(tmp_path / "run", "running")
+    reader = RunReader(run, clock=lambda: now[0])
+    assert read_all(reader).quiet_minutes == 0
+    now[0] = 100.0
+    assert read_all(reader).quiet_minutes == 0
+    now[0] = 200.0
+    assert read_all(reader).quiet_minutes == 3
+    with EventWriter(run.events) as writer:
+        emit_step(writer, 501, 1.0)
+    assert read_all(reader).quiet_minutes == 0
+
+
+def test_a_run_directory_that_cannot_be_read_is_a_state_not_a_crash(run: RunDirectory) -> None:
+    run.events.mkdir()
+    reader = RunReader(run)
+    assert reader.poll()
+    assert str(run.root) in reader.snapshot.trouble
+    assert not reader.poll()
+    run.events.rmdir()
+    with EventWriter(run.events) as writer:
+        emit_step(writer, 1, 1.0)
+    assert (read_all(reader).trouble, reader.snapshot.step) == ("", 1)
+
+
+def test_a_long_log_is_shown_from_samples_before_it_is_read(run: RunDirectory) -> None:
+    assert preview_of(run) is None
+    with EventWriter(run.events) as writer:
+        emit_start(writer, 40_000)
+        emit_step(writer, 1, 1.0)
+    line = run.events.read_bytes().splitlines(keepends=True)[1]
+    with run.events.open("ab") as file:
+        for step in range(2, 40_001):
+            file.write(line.replace(b'"step": 1,', b'"step": %d,' % step))
+    preview = preview_of(run)
+    assert preview is not None
+    assert preview.is_partial
+    assert (preview.step, preview.max_steps) == (40_000, 40_000)
+    assert np.isfinite(preview.series["loss"].columns(0, 40_000, 200).mean).all()
+    whole = read_all(RunReader(run))
+    assert len(whole.series["loss"]) == 40_000
+    assert whole.version > preview.version
+
+
+def test_the_follower_hands_out_the_samples_and_then_the_whole(run: RunDirectory) -> None:
+    with EventWriter(run.events) as writer:
+        emit_step(writer, 1, 1.0)
+    line = run.events.read_bytes()
+    with run.events.open("ab") as file:
+        for step in range(2, 40_001):
+            file.write(line.replace(b'"step": 1,', b'"step": %d,' % step))
+    seen: list[tuple[bool, int]] = []
+    is_whole = threading.Event()
+
+    def on_change(snapshot: RunSnapshot) -> None:
+        seen.append((snapshot.is_partial, len(snapshot.series["loss"])))
+        if not snapshot.is_partial:
+            is_whole.set()
+
+    follower = RunFollower(run, on_change)
+    follower.start()
+    assert is_whole.wait(timeout=60)
+    follower.stop()
+    assert seen[0][0]
+    assert 1000 < seen[0][1] < 40_000
+    assert seen[1] == (False, 40_000)

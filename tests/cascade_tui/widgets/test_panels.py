@@ -70,6 +70,29 @@ async def test_without_a_gpu_the_reason_is_named() -> None:
         assert "the NVIDIA driver is not installed" in panel.plain
 
 
+def test_a_driver_that_hangs_is_reported_and_so_is_its_recovery() -> None:
+    may_answer, seen = threading.Event(), []
+    answered, reported = GpuReport((gpu(0, 1),)), threading.Condition()
+
+    def read() -> GpuReport:
+        assert may_answer.wait(timeout=30)
+        return answered
+
+    def on_report(report: GpuReport) -> None:
+        with reported:
+            seen.append(report)
+            reported.notify_all()
+
+    watch = GpuWatch(on_report, read, period_seconds=0.001, patience_seconds=0.001)
+    watch.start()
+    with reported:
+        assert reported.wait_for(lambda: seen, timeout=30)
+        assert seen[0].reason == "NVML does not answer"
+        may_answer.set()
+        assert reported.wait_for(lambda: seen[-1] == answered, timeout=30)
+    watch.stop()
+
+
 def test_the_watch_hands_over_a_report_only_when_it_differs() -> None:
     reports = iter([GpuReport((gpu(0, 1),)), GpuReport((gpu(0, 1),)), GpuReport(reason="gone")])
     seen: list[GpuReport] = []
@@ -80,8 +103,10 @@ def test_the_watch_hands_over_a_report_only_when_it_differs() -> None:
         if report.reason:
             is_over.set()
 
-    GpuWatch(on_report, lambda: next(reports), period_seconds=0.001).start()
+    watch = GpuWatch(on_report, lambda: next(reports), period_seconds=0.001)
+    watch.start()
     assert is_over.wait(timeout=30)
+    watch.stop()
     assert [bool(report.gpus) for report in seen] == [True, False]
 
 
@@ -143,3 +168,8 @@ def test_a_missing_or_damaged_picture_says_so(tmp_path: Path) -> None:
     cache = TileCache()
     assert cache.load(str(tmp_path / "bad.png"), 4, 4).problem == "cannot be read"
     assert cache.load(str(tmp_path / "none.png"), 4, 4).problem == "the file is gone"
+
+
+def test_a_run_that_hangs_says_so_in_the_header() -> None:
+    snapshot = RunSnapshot(1, RunState("running"), "run", phase="training", quiet_minutes=7)
+    assert "▲ no step for 7 min" in header_text(snapshot, "", 80).plain

@@ -1,0 +1,270 @@
+"""Turns a run's events into snapshots; without a thread."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+
+from cascade_tui.follow.console import ConsoleTail
+from cascade_tui.follow.metrics import MetricStore
+from cascade_tui.follow.pyramid import Floats
+from cascade_tui.follow.snapshot import CacheState, Notice, Picture, RunSnapshot, SentCommand
+from engine.run.control import pending
+from engine.run.events import Event, EventReader, as_float
+from engine.run.paths import RunDirectory
+from engine.run.status import RunState, derive_state
+
+METRICS = ("loss", "lr", "grad_norm")
+_BUDGET_SECONDS = 0.05
+_MAX_NOTICES = 50
+_MAX_COMMANDS = 20
+_PACE_SHARE = 0.9  # of the past in the smoothed seconds a step
+_PACE_EVENTS = 64
+_LEAST_QUIET_SECONDS = 120.0
+_QUIET_STEPS = 20
+
+
+class RunReader:
+    """Reads what a run directory has, and then what is new in it, a bite at a time."""
+
+    def __init__(self, run: RunDirectory, *, clock: Callable[[], float] = time.monotonic) -> None:
+        """``clock`` tells how long there has been no step."""
+        self.run = run
+        self._clock = clock
+        self._events = EventReader(run.events)
+        self._num_resets = 0
+        self._console = ConsoleTail(run.console_log)
+        self.snapshot = RunSnapshot(0, RunState("new"), run.root.name)
+        self._begin()
+
+    def _begin(self) -> None:
+        """Know nothing yet, or forget everything: the log is another run's."""
+        before = self.snapshot
+        self._metrics = MetricStore(METRICS)
+        self._validation = MetricStore(("validation_loss",))
+        series = {name: self._metrics.series(name) for name in METRICS}
+        series["validation_loss"] = self._validation.series("validation_loss")
+        self.snapshot = RunSnapshot(
+            before.version, before.state, before.name, series=series, console=before.console
+        )
+        self._num_quarantined = 0
+        self._last_step_at = self._clock()
+        self._usual_gap_seconds = 0.0
+
+    @property
+    def has_more(self) -> bool:
+        """Whether whole lines were left unread for want of time."""
+        return self._events.has_more
+
+    def poll(self) -> bool:
+        """Read what is new within a small time budget; True if the snapshot changed."""
+        before = self.snapshot
+        try:
+            events = self._events.poll(_BUDGET_SECONDS)
+            if self._events.resets != self._num_resets:
+                self._num_resets = self._events.resets
+                self._begin()
+            self.take(events)
+            if not self.has_more:
+                self.look_around()
+            self._set(trouble="")
+        except OSError as error:
+            self._set(trouble=f"cannot read {error.filename or self.run.root}: {error.strerror}")
+        has_changed = self.snapshot is not before
+        if has_changed:
+            self._set(version=before.version + 1)
+        return has_changed
+
+    def look_around(self) -> None:
+        """See what is beside the log: console, status, commands that wait, the time gone by."""
+        if self._console.poll():
+            self._set(console=self._console.lines)
+        self._see_state()
+        self._see_waiting_commands()
+        quiet = self._clock() - self._last_step_at
+        limit = max(_LEAST_QUIET_SECONDS, _QUIET_STEPS * self._usual_gap_seconds)
+        is_training = self.snapshot.phase == "training" and self.snapshot.state.name == "running"
+        self._set(quiet_minutes=int(quiet // 60) if is_training and quiet > limit else 0)
+
+    def take(self, events: Iterable[Event]) -> None:
+        """Take in events in their order; steps that follow one another all at once."""
+        for is_step, group in groupby(events, key=lambda event: event.get("kind") == "step"):
+            if is_step:
+                self._take_steps(list(group))
+                continue
+            for event in group:
+                handler = _HANDLERS.get(str(event.get("kind")))
+                if handler is not None:
+                    # an event of another version may lack a field or hold something else there
+                    with contextlib.suppress(KeyError, TypeError, ValueError):
+                        handler(self, event)
+
+    def _set(self, **changes: Any) -> None:
+        """Change the snapshot, if that changes anything."""
+        if any(getattr(self.snapshot, name) != value for name, value in changes.items()):
+            self.snapshot = replace(self.snapshot, **changes)
+
+    # -- beside the log ------------------------------------------------------------------------
+
+    def _see_state(self) -> None:
+        state = replace(derive_state(self.run), heartbeat_age_seconds=None)
+        if state != self.snapshot.state:
+            # The event log is ahead of status.json; the latter counts where there is no event.
+            self._set(
+                state=state,
+                max_steps=self.snapshot.max_steps or state.max_train_steps or 0,
+                step=self.snapshot.step or state.step,
+                phase=self.snapshot.phase or state.phase,
+            )
+
+    def _see_waiting_commands(self) -> None:
+        known = {command.id for command in self.snapshot.commands}
+        new = [c for c in pending(self.run) if c.id not in known]
+        if new:
+            sent = tuple(SentCommand(c.id, c.command, "pending") for c in new)
+            self._set(commands=(*self.snapshot.commands, *sent)[-_MAX_COMMANDS:])
+
+    # -- steps ---------------------------------------------------------------------------------
+
+    def _take_steps(self, events: list[Event]) -> None:
+        table = _step_table(events)
+        if not len(table):
+            return
+        steps = table[:, 0].astype(np.int64)
+        # Where the step does not grow, a crash went unrecorded: what follows replaces.
+        breaks = np.flatnonzero(np.diff(steps) <= 0) + 1
+        for piece, values in zip(
+            np.split(steps, breaks), np.split(table[:, 1:].T, breaks, axis=1), strict=True
+        ):
+            self._metrics.extend(piece, values)
+        self._pace(events[-_PACE_EVENTS:], steps)
+        last = events[-1]
+        self._set(
+            step=int(steps[-1]),
+            images_per_second=as_float(last.get("images_per_second")) or 0.0,
+            peak_memory_bytes=int(as_float(last.get("peak_memory_bytes")) or 0),
+        )
+
+    def _pace(self, events: list[Event], steps: np.ndarray[Any, np.dtype[np.int64]]) -> None:
+        """Smooth the seconds a step, and note when the last step came."""
+        past = self.snapshot.seconds_per_step
+        for event in events:
+            seconds = as_float(event.get("seconds"))
+            if seconds is not None and math.isfinite(seconds):
+                past = _PACE_SHARE * past + (1 - _PACE_SHARE) * seconds if past > 0 else seconds
+        self._set(seconds_per_step=past)
+        before = int(steps[-2]) if len(steps) > 1 else self.snapshot.step
+        self._usual_gap_seconds = past * max(1, int(steps[-1]) - before)
+        self._last_step_at = self._clock()
+
+    # -- one method an event kind --------------------------------------------------------------
+
+    def _on_start(self, event: Event) -> None:
+        self._set(start=event, max_steps=int(event.get("max_train_steps") or 0), exit_reason="")
+
+    def _on_phase(self, event: Event) -> None:
+        self._last_step_at = self._clock()
+        self._set(phase=str(event.get("phase", "")))
+
+    def _on_rewind(self, event: Event) -> None:
+        step = int(event["step"])
+        self._metrics.truncate_after(step)
+        self._validation.truncate_after(step)
+        kept = tuple(p for p in self.snapshot.pictures if p.step <= step)
+        self._set(step=step, pictures=kept)
+
+    def _on_validation(self, event: Event) -> None:
+        loss = as_float(event["loss"])
+        if loss is not None:
+            self._validation.extend(np.array([int(event["step"])]), np.array([[loss]]))
+
+    def _on_cache(self, event: Event) -> None:
+        state = CacheState(
+            which=str(event["which"]),
+            done=int(event["done"]),
+            total=int(event["total"]),
+            per_second=as_float(event.get("per_second")) or 0.0,
+            bytes=int(event.get("bytes") or 0),
+            eta_seconds=as_float(event.get("eta_seconds")),
+            hits=int(event.get("hits") or 0),
+        )
+        self._set(caches={**self.snapshot.caches, state.which: state})
+
+    def _on_image(self, event: Event) -> None:
+        picture = Picture(
+            int(event["step"]),
+            str(event["prompt"]),
+            str(event.get("text", "")),
+            str(self.run.root / str(event["path"])),
+            int(event.get("seed") or 0),
+            str(event.get("source", "preview")),
+        )
+        self._set(pictures=(*self.snapshot.pictures, picture))
+
+    def _on_problem(self, event: Event) -> None:
+        severity, message, fix = (event.get(name) for name in ("severity", "message", "fix"))
+        self._notice(Notice(str(severity or "warning"), str(message or ""), str(fix or "")))
+
+    def _on_quarantine(self, event: Event) -> None:
+        self._num_quarantined += 1
+        others = tuple(n for n in self.snapshot.notices if not n.message.startswith("set aside "))
+        self._set(notices=others)
+        message = f"set aside {self._num_quarantined} of the photographs"
+        self._notice(Notice("warning", f"{message}, the last {event['path']}: {event['reason']}"))
+
+    def _on_signal(self, event: Event) -> None:
+        self._notice(Notice("warning", f"{event['name']} was sent to the {event['target']}"))
+
+    def _notice(self, notice: Notice) -> None:
+        self._set(notices=(*self.snapshot.notices, notice)[-_MAX_NOTICES:])
+
+    def _on_checkpoint(self, event: Event) -> None:
+        self._set(last_checkpoint=int(event["step"]))
+
+    def _on_export(self, event: Event) -> None:
+        path = str(self.run.root / str(event["path"]))
+        self._set(exports=tuple(dict.fromkeys((*self.snapshot.exports, path))))
+
+    def _on_command(self, event: Event) -> None:
+        answered = SentCommand(
+            str(event.get("id")),
+            str(event.get("command")),
+            str(event.get("state")),
+            str(event.get("message") or ""),
+        )
+        others = tuple(c for c in self.snapshot.commands if c.id != answered.id)
+        self._set(commands=(*others, answered)[-_MAX_COMMANDS:])
+
+    def _on_exit(self, event: Event) -> None:
+        self._set(exit_reason=str(event.get("reason", "")))
+
+
+_HANDLERS: dict[str, Callable[[RunReader, Event], None]] = {
+    name.removeprefix("_on_"): handler
+    for name, handler in vars(RunReader).items()
+    if name.startswith("_on_")
+}
+
+
+def _step_table(events: list[Event]) -> Floats:
+    """The step and metrics of each event, [n, 1 + num_metrics]; non-finite numbers are text there.
+
+    Events without a step are left out, a missing metric is NaN.
+    """
+    names = ("step", *METRICS)
+    try:
+        # numpy reads "nan" and "inf" as we write them, and None as NaN.
+        table = np.array([[event[name] for name in names] for event in events], np.float64)
+    except (KeyError, TypeError, ValueError):
+        rows = [[as_float(event.get(name)) for name in names] for event in events]
+        table = np.array(rows, np.float64)
+    steps = table[:, 0]
+    good: Floats = table[np.isfinite(steps) & (steps >= 0) & (steps < 2**53)]
+    return good
