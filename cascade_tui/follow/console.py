@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import deque
 from pathlib import Path
 
 _CHUNK_BYTES = 1 << 16
+# Colours and cursor moves, titles and links, and the short ones: ECMA-48, 5.4 and 5.6.
+_ESCAPE = re.compile(r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)|[ -/]*[0-~])")
 
 
 class ConsoleTail:
@@ -61,15 +64,5 @@ class ConsoleTail:
 def clean(line: bytes) -> str:
     """A line as a terminal would leave it: after its last carriage return, without escapes."""
     text = line.decode(errors="replace").rstrip("\r")
-    text = text.rpartition("\r")[2]
-    kept, skipping = [], False
-    for character in text:
-        if skipping:
-            skipping = not (character.isalpha() or character in "~\x07")
-        elif character == "\x1b":
-            skipping = True
-        elif character == "\t":
-            kept.append("    ")
-        elif character.isprintable():
-            kept.append(character)
-    return "".join(kept)
+    text = _ESCAPE.sub("", text).rpartition("\r")[2].replace("\t", "    ")
+    return "".join(character for character in text if character.isprintable())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import math
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -83,8 +84,8 @@ class LineChart(RowWidget):
         is_ascii: bool | None = None,
         id: str | None = None,
     ) -> None:
-        """``empty`` is shown while there is nothing to draw; ASCII is chosen by the terminal's
-        encoding unless given."""
+        """``empty`` is shown while there is nothing to draw; `needs_ascii` decides on ASCII unless
+        given."""
         super().__init__(id=id)
         self._title = title
         self._empty = empty
@@ -92,7 +93,7 @@ class LineChart(RowWidget):
         self._smoothing = smoothing
         self._has_band = has_band
         self._is_framed = is_framed
-        self._is_ascii = not speaks_utf8() if is_ascii is None else is_ascii
+        self._is_ascii = needs_ascii() if is_ascii is None else is_ascii
         self._series = Series()
         self._overlays: tuple[Overlay, ...] = ()
         self._max_steps = 0
@@ -243,8 +244,11 @@ def format_steps(step: int) -> str:
     return str(step)
 
 
-def speaks_utf8() -> bool:
-    """Whether the terminal is written to in UTF-8."""
+def needs_ascii() -> bool:
+    """Whether to draw without braille: the terminal is not written to in UTF-8, or its font has
+    none and the person has set CASCADE_TUI_ASCII=1."""
+    if os.environ.get("CASCADE_TUI_ASCII", "0") not in ("", "0"):
+        return True
     stream = sys.__stderr__  # where Textual writes
     encoding = getattr(stream, "encoding", None) or "utf-8"
-    return codecs.lookup(encoding).name == "utf-8"
+    return codecs.lookup(encoding).name != "utf-8"

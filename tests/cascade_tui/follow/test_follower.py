@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cascade_tui.follow.console import ConsoleTail
+from cascade_tui.follow.console import ConsoleTail, clean
 from cascade_tui.follow.follower import RunFollower, preview_of
 from cascade_tui.follow.reader import RunReader
 from cascade_tui.follow.snapshot import RunSnapshot
@@ -143,6 +143,21 @@ def test_the_console_tail_keeps_the_last_lines_as_a_terminal_shows_them(tmp_path
         file.write(b"ial\n")
     assert tail.poll()
     assert tail.lines == ("30 %", "red", "partial")
+
+
+@pytest.mark.parametrize(
+    ("line", "shown"),
+    [
+        (b"\x1b[1;31mred\x1b[0m", "red"),
+        (b"\x1b]0;a title\x07text", "text"),
+        (b"\x1b]8;;https://a.b\x1b\\link\x1b]8;;\x1b\\", "link"),
+        (b"\x1b(Bplain\x1b[K", "plain"),
+        (b"a\tb\x00\xff", "a    b\ufffd"),
+        (b"10 %\r20 %\r", "20 %"),
+    ],
+)
+def test_console_lines_lose_what_steers_a_terminal(line: bytes, shown: str) -> None:
+    assert clean(line) == shown
 
 
 def test_the_console_tail_of_a_large_log_is_whole_lines_of_its_end(tmp_path: Path) -> None:

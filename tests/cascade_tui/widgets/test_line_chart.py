@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 
 import pytest
@@ -10,7 +11,7 @@ from textual.app import App, ComposeResult
 from cascade_tui.follow.metrics import Series
 from cascade_tui.widgets.braille import DotGrid, ascii_mark, braille
 from cascade_tui.widgets.chart_axis import fit_axis, format_value, round_up_steps, tick_labels
-from cascade_tui.widgets.line_chart import LineChart, Overlay
+from cascade_tui.widgets.line_chart import LineChart, Overlay, needs_ascii
 
 
 class ChartApp(App[None]):
@@ -161,3 +162,17 @@ async def test_an_overlay_is_told_by_its_letter_and_named_in_the_legend() -> Non
         assert any("V" in row for row in plot)
         app.chart.show(series_of(falling), overlays=[Overlay("V", "validation", Series())])
         assert "V" not in app.chart.plain
+
+
+@pytest.mark.parametrize(("value", "expected"), [("1", True), ("0", False), ("", False)])
+def test_a_variable_asks_for_ascii(
+    monkeypatch: pytest.MonkeyPatch, value: str, expected: bool
+) -> None:
+    monkeypatch.setattr("sys.__stderr__", io.TextIOWrapper(io.BytesIO(), encoding="utf-8"))
+    monkeypatch.setenv("CASCADE_TUI_ASCII", value)
+    assert needs_ascii() is expected
+
+
+def test_another_encoding_than_utf8_asks_for_ascii(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.__stderr__", io.TextIOWrapper(io.BytesIO(), encoding="latin-1"))
+    assert needs_ascii()
