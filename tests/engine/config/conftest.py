@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -13,3 +14,10 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ProjectFiles:
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
     monkeypatch.delenv("HF_HUB_CACHE", raising=False)
     return ProjectFiles(tmp_path)
+
+
+@pytest.fixture(autouse=True)
+def roomy_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Problems must not depend on how full the disk is that the tests run on."""
+    usage = shutil.disk_usage("/")._replace(total=2 * 10**12, free=10**12)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _path: usage)
