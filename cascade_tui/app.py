@@ -12,7 +12,7 @@ import subprocess
 from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 # Read when textual is imported: few frames on a slow link, nothing that moves by itself.
 _IS_REMOTE = bool(os.environ.get("SSH_CONNECTION") or os.environ.get("SSH_TTY"))
@@ -23,15 +23,14 @@ from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
-from cascade_tui.draft import Draft
-from cascade_tui.screens.configure import ConfigureScreen
 from cascade_tui.screens.help import HelpScreen
-from cascade_tui.screens.parse_error import ParseErrorScreen
-from cascade_tui.screens.unsaved import Answer, UnsavedEdits
-from cascade_tui.screens.welcome import WelcomeScreen
-from engine.config.documents import DocumentError
-from engine.config.environment import Environment
 from engine.run.paths import RunDirectory
+
+if TYPE_CHECKING:  # who watches a run need not wait for the form's imports
+    from cascade_tui.screens.configure import ConfigureScreen
+    from cascade_tui.screens.parse_error import ParseErrorScreen
+    from cascade_tui.screens.unsaved import Answer
+    from engine.config.environment import Environment
 
 _SIGNALS = (signal.SIGHUP, signal.SIGTERM)
 
@@ -82,27 +81,45 @@ class CascadeApp(App[int], inherit_bindings=False):
         elif self.run_directory is not None:
             self.open_run(self.run_directory)
         else:
+            from cascade_tui.screens.welcome import WelcomeScreen
+
             self._go(WelcomeScreen())
+
+    @property
+    def form(self) -> ConfigureScreen | None:
+        """The form; None if no config is open, or the open one cannot be read."""
+        if self.configure is None:
+            return None
+        from cascade_tui.screens.configure import ConfigureScreen
+
+        return self.configure if isinstance(self.configure, ConfigureScreen) else None
 
     # -- screens -------------------------------------------------------------------------------
 
     def open_path(self, path: Path) -> str:
         """Open a config or a run directory; returns why not, or nothing."""
+        try:
+            path.stat()
+        except (OSError, ValueError) as failure:
+            return f"✖ {path} cannot be opened: {getattr(failure, 'strerror', None) or failure}"
         if path.is_dir():
             run = RunDirectory(path)
             if not run.exists():
                 return f"✖ {path} is not a run directory"
             self.open_run(run)
-        elif path.is_file():
-            self.open_config(path)
         else:
-            return f"✖ there is no file or folder {path}"
+            self.open_config(path)
         return ""
 
     def open_config(self, path: Path, overrides: Sequence[str] | None = None) -> None:
         """Edit a config; one that cannot be read is shown where it breaks."""
         if overrides is None:
             overrides = self._overrides if path == self._first_config else ()
+        from cascade_tui.draft import Draft
+        from cascade_tui.screens.configure import ConfigureScreen
+        from cascade_tui.screens.parse_error import ParseErrorScreen
+        from engine.config.documents import DocumentError
+
         screen: ConfigureScreen | ParseErrorScreen
         try:
             screen = ConfigureScreen(Draft.open(path, overrides), environment=self._environment)
@@ -163,10 +180,14 @@ class CascadeApp(App[int], inherit_bindings=False):
         """The run in the open config's output_dir, if it was launched before."""
         from cascade_tui.launching import run_directory_of
 
-        if not isinstance(self.configure, ConfigureScreen) or self.configure.checked is None:
+        form = self.form
+        if form is None or form.checked is None:
             return None
-        run = run_directory_of(self.configure.draft.project(self.configure.checked))
-        return run if run.exists() else None
+        run = run_directory_of(form.draft.project(form.checked))
+        try:
+            return run if run.exists() else None
+        except OSError:
+            return None  # checking tells it as a problem of output_dir
 
     def action_help(self) -> None:
         """Say what the keys do."""
@@ -204,15 +225,17 @@ class CascadeApp(App[int], inherit_bindings=False):
 
     async def action_quit(self) -> None:
         """Leave; edits that are not saved are asked about. A run goes on."""
-        form = self.configure
-        if isinstance(form, ConfigureScreen) and form.draft.is_changed:
-            self.push_screen(UnsavedEdits(form.draft.document.path), self._quit_answered)
-        else:
+        form = self.form
+        if form is None or not form.draft.is_changed:
             self.exit(0)
+            return
+        from cascade_tui.screens.unsaved import UnsavedEdits
+
+        self.push_screen(UnsavedEdits(form.draft.document.path), self._quit_answered)
 
     def _quit_answered(self, answer: Answer | None) -> None:
-        form = self.configure
-        assert isinstance(form, ConfigureScreen)
+        form = self.form
+        assert form is not None
         if answer == "discard":
             self.exit(0)
         elif answer == "save" and form.draft.changed_on_disk():
@@ -225,7 +248,8 @@ def run_app(config: Path | None, run_directory: Path | None, overrides: Sequence
     """Show the app until the person leaves it; returns the exit code."""
     app = CascadeApp(config, run_directory, overrides)
     app.run()
-    if app.run_directory is not None:
+    is_hung_up = app.return_code == 128 + signal.SIGHUP  # there is no terminal to write to
+    if app.run_directory is not None and not is_hung_up:
         from engine.run.launch import is_alive
 
         if is_alive(app.run_directory):

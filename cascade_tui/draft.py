@@ -92,7 +92,10 @@ class Draft:
         named = self._given("data_backend_config")
         if not isinstance(named, str) or not named or BACKENDS in self.document:
             return None
-        path = find_beside(named, self.document.path)
+        try:
+            path = find_beside(named, self.document.path)
+        except OSError:  # a name that is too long, a folder that is closed to us
+            path = None
         if path is None:
             return None
         if path not in self._backend_files:

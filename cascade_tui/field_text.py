@@ -6,12 +6,16 @@ import contextlib
 import json
 from typing import Any
 
+from cascade_tui.widgets.glyphs import from_printable
 from engine.config.options import Option
+
+_LONGEST_LITERAL = 100
+"""Characters; longer ones nest deeper, or have more digits, than Python reads."""
 
 
 def typed_value(option: Option | None, text: str) -> Any:
     """The value that ``text``, as typed into the form, stands for; None is the default."""
-    text = text.strip()
+    text = from_printable(text).strip()
     if option is None:
         return text
     if not text and (option.is_optional or option.kind not in ("text", "path")):
@@ -19,12 +23,14 @@ def typed_value(option: Option | None, text: str) -> Any:
     if option.kind == "list":
         return [part.strip() for part in text.split(",") if part.strip()]
     if option.kind == "resolution":
-        return int(text) if text.isdigit() else text
+        return int(text) if text.isdecimal() and len(text) <= _LONGEST_LITERAL else text
     return _literal(option, text) if option.kind in ("boolean", "integer", "number") else text
 
 
 def _literal(option: Option, text: str) -> Any:
     """A number or boolean; what is neither stays text, for the checks to refuse."""
+    if len(text) > _LONGEST_LITERAL:
+        return text
     with contextlib.suppress(ValueError):
         return json.loads(text.lower())
     with contextlib.suppress(ValueError):
@@ -43,7 +49,7 @@ def shown_value(value: Any) -> str:
     if isinstance(value, list | tuple):
         return ", ".join(shown_value(part) for part in value)
     if isinstance(value, dict):
-        return json.dumps(value, ensure_ascii=False)
+        return json.dumps(value, ensure_ascii=False, default=str)  # TOML has dates
     return " ".join(str(value).split("\n"))
 
 

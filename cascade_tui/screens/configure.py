@@ -3,39 +3,29 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, cast
 
-from textual import on, work
+from textual import on
 from textual.app import ComposeResult
 from textual.containers import Container, Horizontal
-from textual.message import Message
-from textual.screen import Screen
-from textual.timer import Timer
 from textual.widgets import Footer, Input, Static
 
-from cascade_tui.draft import Draft, Field, Snapshot
+from cascade_tui.draft import Draft, Field
 from cascade_tui.screens.configure_keys import CONFIGURE_KEYS
-from cascade_tui.screens.unsaved import Answer, ChangedUnderneath, LaunchRefused
+from cascade_tui.screens.draft_screen import DraftScreen
 from cascade_tui.widgets.field_editor import FieldEditor, choices_of, next_choice
 from cascade_tui.widgets.field_list import FieldList
+from cascade_tui.widgets.glyphs import printable
 from cascade_tui.widgets.group_list import GroupList
 from cascade_tui.widgets.problem_detail import ProblemDetail
 from cascade_tui.widgets.verdict import Verdict
 from engine.config.environment import Environment
-from engine.config.loading import Checked
-from engine.config.problems import Edit, Problem, Severity
-from engine.run.paths import RunDirectory
+from engine.config.problems import Edit, Severity
 
-if TYPE_CHECKING:
-    from cascade_tui.app import CascadeApp
-
-CHECK_DELAY_SECONDS = 0.12
 _RANK: dict[Severity, int] = {"error": 0, "warning": 1, "hint": 2}
 
 
-class ConfigureScreen(Screen[None]):
-    """Groups, fields and what they mean; the draft holds the edits, a thread checks them."""
+class ConfigureScreen(DraftScreen):
+    """Groups, fields and what they mean; fields are edited in place."""
 
     BINDING_GROUP_TITLE = "Configure"
     BINDINGS = CONFIGURE_KEYS
@@ -45,45 +35,19 @@ class ConfigureScreen(Screen[None]):
         (160, "-wide"),
     ]
 
-    class CheckDone(Message):
-        """A thread has checked the draft as it was at ``snapshot``."""
-
-        def __init__(self, checked: Checked, snapshot: Snapshot) -> None:
-            super().__init__()
-            self.checked, self.snapshot = checked, snapshot
-
-    class Launched(Message):
-        """A run was started."""
-
-        def __init__(self, run: RunDirectory, notes: Sequence[str]) -> None:
-            super().__init__()
-            self.run, self.notes = run, tuple(notes)
-
-    class NotLaunched(Message):
-        """A run could not be started."""
-
-        def __init__(self, reason: str) -> None:
-            super().__init__()
-            self.reason = reason
-
     def __init__(self, draft: Draft, *, environment: Environment | None = None) -> None:
-        super().__init__()
-        self.draft = draft
-        self.environment = environment
-        self.checked: Checked | None = None
-        self._checked_snapshot: Snapshot | None = None
+        super().__init__(draft, environment=environment)
         self._filters: set[str] = set()
-        self._check_timer: Timer | None = None
-        self._is_launch_wanted = False
 
     # -- layout --------------------------------------------------------------------------------
 
     def compose(self) -> ComposeResult:
         """Title, search, the three panes, the verdict, the keys."""
-        yield Static(id="title", markup=False)
         search = Input(placeholder="search names, values and help", compact=True, id="search")
         search.cursor_blink = False
-        yield search
+        with Horizontal(id="head"):
+            yield Static(id="title", markup=False)
+            yield search
         with Horizontal(id="body"):
             yield GroupList(id="groups")
             with Container(id="middle"):
@@ -96,24 +60,10 @@ class ConfigureScreen(Screen[None]):
     def on_mount(self) -> None:
         """Show the values at once; problems follow from the first check."""
         self.query_one(FieldList).focus()
-        self._show()
-        self._start_check()
+        self.show_draft()
+        self.start_check()
 
-    @property
-    def _owner(self) -> CascadeApp:
-        return cast("CascadeApp", self.app)
-
-    @property
-    def problems(self) -> tuple[Problem, ...]:
-        """The problems of the latest check; none before the first."""
-        return self.checked.problems if self.checked else ()
-
-    @property
-    def is_checked(self) -> bool:
-        """Whether the latest check saw the draft as it stands."""
-        return self._checked_snapshot == self.draft.snapshot()
-
-    def _show(self) -> None:
+    def show_draft(self) -> None:
         fields = self.draft.fields(self.problems)
         severities: dict[str, Severity] = {}
         counts: dict[str, Counter[Severity]] = {}
@@ -127,7 +77,9 @@ class ConfigureScreen(Screen[None]):
         self.query_one(FieldList).show(visible, severities)
         self._show_detail()
         self.query_one(Verdict).show(
-            self.problems if self.checked else None, is_changed=self.draft.is_changed
+            self.problems if self.checked else None,
+            is_changed=self.draft.is_changed,
+            failure=self.check_failure,
         )
         self._show_title(len(visible), len(fields))
 
@@ -136,7 +88,7 @@ class ConfigureScreen(Screen[None]):
         words = sorted(self._filters) + ([f"/{self._query}"] if self._query else [])
         if words:
             parts.append(f"{num_visible} of {num_fields} fields: {', '.join(words)} (esc: all)")
-        self.query_one("#title", Static).update("  ·  ".join(parts))
+        self.query_one("#title", Static).update(printable("  ·  ".join(parts)))
 
     def _show_detail(self) -> None:
         field = self.query_one(FieldList).field
@@ -168,7 +120,7 @@ class ConfigureScreen(Screen[None]):
     def action_toggle_filter(self, name: str) -> None:
         """Show only the fields with problems, or only those that differ from their defaults."""
         self._filters ^= {name}
-        self._show()
+        self.show_draft()
 
     def action_clear(self) -> None:
         """Show all fields again."""
@@ -177,11 +129,11 @@ class ConfigureScreen(Screen[None]):
         search.display = False
         self._filters.clear()
         self.query_one(FieldList).focus()
-        self._show()
+        self.show_draft()
 
     @on(Input.Changed, "#search")
     def _searched(self) -> None:
-        self._show()
+        self.show_draft()
 
     @on(Input.Submitted, "#search")
     def _search_done(self) -> None:
@@ -214,7 +166,7 @@ class ConfigureScreen(Screen[None]):
 
     def action_scroll_detail(self, by: int) -> None:
         """Scroll the explanation of the field."""
-        self.query_one(ProblemDetail).scroll_relative(y=3 * by, animate=False)
+        self.query_one(ProblemDetail).action_scroll(3 * by)
 
     def check_action(self, action: str, _parameters: tuple[object, ...]) -> bool | None:
         """While a field is edited or text is typed, the screen's keys rest."""
@@ -236,19 +188,52 @@ class ConfigureScreen(Screen[None]):
             return
         if event.field.option is None and event.field.value is None:
             return  # a line that is only there for its problem
-        middle = self.query_one("#middle", Container)
-        self.query_one(FieldList).make_room()
-        region = self.query_one(FieldList).value_region()
-        self.query_one(FieldEditor).open(event.field, region, middle.size.height)
+        fields = self.query_one(FieldList)
+        fields.make_room()
+        self.query_one(FieldEditor).open(event.field, fields.value_region(), self._middle_height)
 
     @on(FieldEditor.Done)
     def _edited(self, event: FieldEditor.Done) -> None:
-        self.query_one(FieldList).focus()
         self._apply(Edit(event.field.key, event.value))
+        self._back_to_list(event.move)
 
     @on(FieldEditor.Cancelled)
-    def _edit_cancelled(self) -> None:
-        self.query_one(FieldList).focus()
+    def _edit_cancelled(self, event: FieldEditor.Cancelled) -> None:
+        self._back_to_list(event.move)
+
+    def _back_to_list(self, move: int) -> None:
+        fields = self.query_one(FieldList)
+        self.set_focus(fields)
+        if move:
+            fields.action_move(move)
+
+    def on_descendant_focus(self) -> None:
+        """A click elsewhere ends editing."""
+        editor = self.query_one(FieldEditor)
+        if editor.display and self.focused and editor not in self.focused.ancestors:
+            self._leave_editor()
+
+    @on(FieldList.Moved)
+    def _place_editor(self) -> None:
+        editor = self.query_one(FieldEditor)
+        if not editor.display:
+            return
+        fields = self.query_one(FieldList)
+        region, height = fields.value_region(), self._middle_height
+        if fields.is_on(editor.field) and 0 <= region.y < height:
+            editor.place(region, height)
+        else:
+            self._leave_editor()
+            self.set_focus(fields)
+
+    @property
+    def _middle_height(self) -> int:
+        return self.query_one("#middle", Container).size.height
+
+    def _leave_editor(self) -> None:
+        edit = self.query_one(FieldEditor).leave()
+        if edit is not None:
+            self._apply(edit)
 
     def _apply(self, edit: Edit) -> None:
         try:
@@ -259,8 +244,8 @@ class ConfigureScreen(Screen[None]):
         self._changed()
 
     def _changed(self) -> None:
-        self._show()
-        self._check_soon()
+        self.show_draft()
+        self.check_soon()
 
     def action_apply_fix(self) -> None:
         """Carry out the fix of the highlighted field's first problem that has one."""
@@ -286,121 +271,10 @@ class ConfigureScreen(Screen[None]):
         """Do the last undone edit again."""
         self._changed() if self.draft.redo() else self.notify("nothing to redo")
 
-    # -- checking ------------------------------------------------------------------------------
-
-    def _check_soon(self) -> None:
-        if self._check_timer is not None:
-            self._check_timer.stop()
-        self._check_timer = self.set_timer(CHECK_DELAY_SECONDS, self._start_check)
-
-    def _start_check(self) -> None:
-        self._check(self.draft.copy(), self.draft.snapshot())
-
-    @work(thread=True, exclusive=True, group="check")
-    def _check(self, draft: Draft, snapshot: Snapshot) -> None:
-        self.post_message(self.CheckDone(draft.check(self.environment), snapshot))
-
-    @on(CheckDone)
-    def _check_done(self, event: CheckDone) -> None:
-        if event.snapshot != self.draft.snapshot():
-            self._check_soon()
-            return
-        self.checked, self._checked_snapshot = event.checked, event.snapshot
-        self._show()
-        if self._is_launch_wanted:
-            self._is_launch_wanted = False
-            self._launch_checked(event.checked)
-
-    # -- files ---------------------------------------------------------------------------------
-
-    def action_save(self) -> None:
-        """Write the files with edits; ask first if someone else changed one meanwhile."""
-        paths = self.draft.changed_on_disk()
-        if paths:
-            self.app.push_screen(ChangedUnderneath(paths), self._conflict_answered)
-        else:
-            self.save()
-
-    def _conflict_answered(self, answer: Answer | None) -> None:
-        if answer == "overwrite":
-            self.save()
-        elif answer == "reload":
-            self.action_reload()
-
-    def save(self) -> bool:
-        """Write the files with edits; False, with a notice, if one cannot be written."""
-        try:
-            paths = self.draft.save()
-        except OSError as failure:
-            reason = f"not saved: {failure.filename or ''} {failure.strerror or failure}"
-            self.notify(reason, severity="error", markup=False)
-            return False
-        names = ", ".join(str(path) for path in paths)
-        self.notify(f"saved {names}" if paths else "nothing to save", markup=False)
-        self._show()
-        return True
-
-    def action_reload(self) -> None:
-        """Read the files again; unsaved edits are lost."""
-        self._owner.open_config(self.draft.document.path)
-
-    def action_open_editor(self) -> None:
-        """Open the file in $EDITOR, and read it again afterwards."""
-        if self.draft.is_changed:
-            self.notify("save first (w): the editor would not see your edits")
-            return
-        self._owner.edit_outside(self.draft.document.path)
-
-    # -- launch --------------------------------------------------------------------------------
-
-    def action_launch(self) -> None:
-        """Check once more, then start the run, or say why not."""
-        stale = self.draft.stale()
-        if stale and self.draft.is_changed:
-            self.app.push_screen(ChangedUnderneath(stale), self._conflict_answered)
-            return
-        if stale:
-            self.app.notify("the file was changed meanwhile and is read again; L launches it")
-            self.action_reload()
-            return
-        self._is_launch_wanted = True
-        self._start_check()
-
-    def _launch_checked(self, checked: Checked) -> None:
-        errors = [problem for problem in checked.problems if problem.severity == "error"]
-        if errors:
-            self.app.push_screen(LaunchRefused(errors), self._go_to_error)
-            return
-        self._launch(self.draft.copy(), checked)
-
-    def _go_to_error(self, key: str | None) -> None:
+    def go_to_problem(self, key: str | None) -> None:
+        """Show the field with this key, all fields if need be; None is no field."""
         if key is None:
             return
         if not self.query_one(FieldList).go_to(key):
             self.action_clear()
             self.query_one(FieldList).go_to(key)
-
-    @work(thread=True, exclusive=True, group="launch")
-    def _launch(self, draft: Draft, checked: Checked) -> None:
-        from cascade_tui.launching import prepare_and_launch
-        from engine.run.launch import LaunchError
-
-        notes: list[str] = []
-        try:
-            run = prepare_and_launch(draft.project(checked), note=notes.append)
-        except LaunchError as failure:
-            self.post_message(self.NotLaunched(str(failure)))
-        else:
-            self.post_message(self.Launched(run, notes))
-
-    @on(NotLaunched)
-    def _not_launched(self, event: NotLaunched) -> None:
-        self.notify(event.reason, title="Not launched", severity="error", markup=False, timeout=15)
-
-    @on(Launched)
-    def _launched(self, event: Launched) -> None:
-        for note in event.notes:
-            self.app.notify(note, markup=False)
-        if self.draft.is_changed:
-            self.app.notify("launched with edits that are not saved in the config (w saves)")
-        self._owner.open_run(event.run)

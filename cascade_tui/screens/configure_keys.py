@@ -26,7 +26,7 @@ CONFIGURE_KEYS: list[BindingType] = [
     _key("f", "apply_fix", "Fix", "apply the fix of the field's problem"),
     _key("d", "to_default", "Default", "back to the default", show=False),
     _key("u", "undo", "Undo", "take the last edit back"),
-    _key("U", "redo", "Redo", "do the undone edit again", show=False),
+    _key("U,ctrl+r", "redo", "Redo", "do the undone edit again", show=False),
     _key("w", "save", "Save", "write the files that have edits"),
     _key("L", "launch", "Launch", "start the run; it outlives this viewer"),
     _key("n", "next_problem(1)", "Next problem", "next field with a problem", show=False),
@@ -35,5 +35,5 @@ CONFIGURE_KEYS: list[BindingType] = [
     _key("K", "scroll_detail(-1)", "Scroll back", "scroll the explanation up", show=False),
     _key("escape", "clear", "Clear filters", "show all fields again", show=False),
     _key("e", "open_editor", "Open in $EDITOR", "open the file in $EDITOR", show=False),
-    _key("ctrl+r", "reload", "Reload", "read the file again; edits are lost", show=False),
+    _key("R", "reload", "Reload", "read the file again", show=False),
 ]

@@ -12,6 +12,7 @@ from textual.containers import VerticalScroll
 from textual.screen import Screen
 from textual.widgets import Footer, Static
 
+from cascade_tui.widgets.glyphs import printable
 from engine.config.problems import Problem
 
 if TYPE_CHECKING:
@@ -79,6 +80,7 @@ def describe_parse_error(path: Path, problem: Problem) -> Text:
         text.append(f"fix: {problem.fix}\n")
     text.append("e", "bold").append(" opens the file in $EDITOR, ")
     text.append("r", "bold").append(" reads it again\n")
+    text.plain = printable(text.plain, keep_lines=True)
     return text
 
 

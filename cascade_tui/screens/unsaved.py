@@ -14,7 +14,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Button, OptionList, Static
 from textual.widgets.option_list import Option as ListOption
 
-from cascade_tui.widgets.glyphs import GLYPHS
+from cascade_tui.widgets.glyphs import GLYPHS, printable
 from engine.config.problems import Problem
 
 Answer = Literal["overwrite", "reload", "save", "discard", "cancel"]
@@ -51,7 +51,7 @@ class Question(ModalScreen[Answer]):
     def compose(self) -> ComposeResult:
         """The question above its answers."""
         with Vertical():
-            yield Static(self._question, markup=False)
+            yield Static(printable(self._question, keep_lines=True), markup=False)
             with Horizontal():
                 for key, answer, label in self.ANSWERS:
                     yield Button(f"{key} {label}", id=answer, compact=True)
@@ -121,7 +121,7 @@ class LaunchRefused(ModalScreen[str | None]):
             )
             yield OptionList(
                 *(
-                    ListOption(f"{GLYPHS['error']} {e.key or 'file'}: {e.message}")
+                    ListOption(printable(f"{GLYPHS['error']} {e.key or 'file'}: {e.message}"))
                     for e in self._errors
                 ),
                 markup=False,

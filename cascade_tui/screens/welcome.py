@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, cast
 
@@ -104,7 +105,7 @@ class WelcomeScreen(Screen[None]):
 
     @on(Input.Submitted)
     def _submitted(self, event: Input.Submitted) -> None:
-        path = Path(event.value.strip()).expanduser()
+        path = Path(os.path.expanduser(event.value.strip()))
         if not event.value.strip():
             return
         if self._example is not None and not self._write(self._example, path):
@@ -114,10 +115,10 @@ class WelcomeScreen(Screen[None]):
             self._say(refusal)
 
     def _write(self, example: Path, path: Path) -> bool:
-        if path.exists():
-            self._say(f"✖ {path} is there already; give another name")
-            return False
         try:
+            if path.exists():
+                self._say(f"✖ {path} is there already; give another name")
+                return False
             path.parent.mkdir(parents=True, exist_ok=True)
             atomic_write_text(path, example.read_text(encoding="utf-8"))
         except OSError as failure:

@@ -15,7 +15,8 @@ from textual.widgets.option_list import Option as ListOption
 
 from cascade_tui.draft import Field, check_typed
 from cascade_tui.field_text import shown_value, typed_value
-from cascade_tui.widgets.glyphs import GLYPHS, READY
+from cascade_tui.widgets.glyphs import GLYPHS, READY, printable
+from engine.config.problems import Edit
 
 EMPTY = "(empty)"
 
@@ -42,12 +43,15 @@ def next_choice(field: Field) -> Any:
 class FieldEditor(Vertical):
     """Edits one field in place: text is checked at each keystroke, choices are a short list.
 
-    Hidden until :meth:`open`; posts :class:`Done` or :class:`Cancelled` and hides again.
+    Hidden until :meth:`open`; posts :class:`Done` or :class:`Cancelled` and hides again. What was
+    not changed is not taken: it stays as the file spells it.
     """
 
     BINDING_GROUP_TITLE = "Editing a field"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "cancel", "Leave as it was", id="editor.cancel"),
+        Binding("tab", "take(1)", "Take, next field", id="editor.next"),
+        Binding("shift+tab", "take(-1)", "Take, field before", show=False, id="editor.previous"),
     ]
     DEFAULT_CSS = """
     FieldEditor {
@@ -66,19 +70,24 @@ class FieldEditor(Vertical):
     """
 
     class Done(Message):
-        """The person gave ``field`` a value; None is its default."""
+        """The person gave ``field`` a value (None is its default), and goes on by ``move``."""
 
-        def __init__(self, field: Field, value: Any) -> None:
+        def __init__(self, field: Field, value: Any, move: int = 0) -> None:
             super().__init__()
-            self.field, self.value = field, value
+            self.field, self.value, self.move = field, value, move
 
     class Cancelled(Message):
-        """The field stays as it was."""
+        """The field stays as it was; the person goes on by ``move`` fields."""
+
+        def __init__(self, move: int = 0) -> None:
+            super().__init__()
+            self.move = move
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self.field: Field | None = None
         self._choices: tuple[Any, ...] = ()
+        self._text = ""
 
     def compose(self) -> ComposeResult:
         """An input with a line for what is wrong, and a list for choices."""
@@ -89,13 +98,10 @@ class FieldEditor(Vertical):
         yield OptionList(markup=False)
 
     def open(self, field: Field, region: Region, height: int) -> None:
-        """Edit ``field`` over ``region``; both are of the parent, which is ``height`` lines."""
+        """Edit ``field`` over ``region``, which lies in the parent, ``height`` lines high."""
         self.field = field
         self._choices = choices_of(field)
-        num_below = len(self._choices) if self._choices else 2
-        y = region.y if region.y + num_below < height else max(0, height - num_below - 1)
-        self.styles.offset = (region.x, region.y if not self._choices else y)
-        self.styles.width = region.width
+        self.place(region, height)
         text_input, options = self.query_one(Input), self.query_one(OptionList)
         text_input.display = not self._choices
         self.query_one(Static).display = not self._choices
@@ -108,14 +114,30 @@ class FieldEditor(Vertical):
             )
             present = field.effective
             options.highlighted = self._choices.index(present) if present in self._choices else 0
-            options.focus()
+            self.screen.set_focus(options)
             return
         text = field.value if isinstance(field.value, str) else shown_value(field.effective)
-        text_input.value = text
+        self._text = text_input.value = printable(text)
         text_input.cursor_position = len(text)
         text_input.placeholder = "empty: the default"
         self._say(text)
-        text_input.focus()
+        self.screen.set_focus(text_input)
+
+    def place(self, region: Region, height: int) -> None:
+        """Lie over ``region`` of the parent, choices shifted up where there is no room below."""
+        y = region.y
+        if y + len(self._choices) >= height:
+            y = max(0, height - len(self._choices) - 1) if self._choices else y
+        self.styles.offset = (region.x, y)
+        self.styles.width = region.width
+
+    def leave(self) -> Edit | None:
+        """Hide because the person turned elsewhere: text that was changed counts as taken."""
+        field, text = self.field, self.query_one(Input).value
+        self.close()
+        if field is None or self._choices or text == self._text:
+            return None
+        return Edit(field.key, typed_value(field.option, text))
 
     def close(self) -> None:
         """Hide; the caller moves the focus."""
@@ -142,19 +164,23 @@ class FieldEditor(Vertical):
     @on(Input.Submitted)
     def _submit(self, event: Input.Submitted) -> None:
         event.stop()
-        if self.field is not None:
-            self._finish(typed_value(self.field.option, event.value))
+        self.action_take(0)
 
     @on(OptionList.OptionSelected)
     def _choose(self, event: OptionList.OptionSelected) -> None:
         event.stop()
-        self._finish(self._choices[event.option_index])
-
-    def _finish(self, value: Any) -> None:
         field = self.field
         self.close()
         if field is not None:
-            self.post_message(self.Done(field, value))
+            self.post_message(self.Done(field, self._choices[event.option_index]))
+
+    def action_take(self, move: int) -> None:
+        """Take the text if it was changed, and go on by ``move`` fields."""
+        field, edit = self.field, self.leave()
+        if field is None or edit is None:
+            self.post_message(self.Cancelled(move))
+        else:
+            self.post_message(self.Done(field, edit.value, move))
 
     def action_cancel(self) -> None:
         """Leave the field as it was."""

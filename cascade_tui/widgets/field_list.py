@@ -96,6 +96,9 @@ class FieldList(ScrollView, can_focus=True):
             super().__init__()
             self.field = field
 
+    class Moved(Message):
+        """The lines stand elsewhere on the screen than before."""
+
     class CycleRequested(EditRequested):
         """The person wants the next of the field's values (of a boolean, the other)."""
 
@@ -126,12 +129,17 @@ class FieldList(ScrollView, can_focus=True):
         self.refresh()
         if self.field != current:
             self.post_message(self.Highlighted(self.field))
+        self.post_message(self.Moved())
 
     @property
     def field(self) -> Field | None:
         """The field under the cursor; None when there is none to show."""
         line = self._lines[self._cursor] if self._cursor < len(self._lines) else None
         return line if isinstance(line, Field) else None
+
+    def is_on(self, field: Field | None) -> bool:
+        """Whether the cursor is on this field, whatever its value is now."""
+        return field is not None and self.field is not None and self.field.key == field.key
 
     @property
     def name_width(self) -> int:
@@ -259,6 +267,13 @@ class FieldList(ScrollView, can_focus=True):
         """Keep the virtual width equal to the real one: nothing scrolls sideways."""
         self.virtual_size = Size(self.size.width, len(self._lines) + _TAIL_LINES)
         self._move_to(self._cursor)
+        self.post_message(self.Moved())
+
+    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
+        """Tell what lies over the lines that they moved."""
+        super().watch_scroll_y(old_value, new_value)
+        if round(old_value) != round(new_value):
+            self.post_message(self.Moved())
 
     # -- drawing -------------------------------------------------------------------------------
 

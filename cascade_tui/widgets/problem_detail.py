@@ -3,36 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 from rich.text import Text
-from textual.app import ComposeResult
-from textual.containers import VerticalScroll
-from textual.widgets import Static
+from textual.binding import Binding, BindingType
+from textual.strip import Strip
 
 from cascade_tui.draft import Field
 from cascade_tui.field_text import shown_value
-from cascade_tui.widgets.glyphs import GLYPHS
+from cascade_tui.widgets.glyphs import GLYPHS, fit, printable
+from cascade_tui.widgets.rows import RowWidget
 from engine.config.options import Option
 from engine.config.problems import Problem
 
 _COLOURS = {"error": "$text-error", "warning": "$text-warning", "hint": "$text-accent"}
 
 
-class ProblemDetail(VerticalScroll):
-    """Help, unit, range and default of a field; its problems come first when there are any."""
+class ProblemDetail(RowWidget, can_focus=True):
+    """Help, unit, range and default of a field; its problems come first when there are any.
 
+    A last row says how much there is below; the text scrolls by keys and wheel.
+    """
+
+    BINDING_GROUP_TITLE = "Explanation"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up,k", "scroll(-1)", "Up", show=False, id="detail.up"),
+        Binding("down,j", "scroll(1)", "Down", show=False, id="detail.down"),
+        Binding("pageup", "scroll(-5)", "Page up", show=False, id="detail.page_up"),
+        Binding("pagedown", "scroll(5)", "Page down", show=False, id="detail.page_down"),
+    ]
     DEFAULT_CSS = """
     ProblemDetail {
         padding: 0 1;
-        scrollbar-size-vertical: 1;
-        & > Static { height: auto; }
         &:focus { background: $surface; }
     }
     """
 
-    def compose(self) -> ComposeResult:
-        """One text."""
-        yield Static()
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._text = Text()
+        self._top = 0
 
     def show(self, field: Field | None, problems: Sequence[Problem]) -> None:
         """Explain ``field`` and its ``problems``."""
@@ -41,23 +51,57 @@ class ProblemDetail(VerticalScroll):
             for name, variable in _COLOURS.items()
         }
         plain = {name: value for name, value in styles.items() if value.startswith("#")}
-        self.query_one(Static).update(describe(field, problems, plain))
-        self.scroll_home(animate=False)
+        text = describe(field, problems, plain)
+        if text != self._text:
+            self._text, self._top = text, 0
+            self.redraw()
+
+    def make_rows(self, width: int, height: int) -> list[Strip]:
+        """The rows of the wrapped text that are in view."""
+        if width <= 0 or height <= 0:
+            return []
+        console = self.app.console
+        lines = list(self._text.wrap(console, width))
+        self._top = max(0, min(self._top, len(lines) - height))
+        num_below = len(lines) - self._top - height
+        shown = lines[self._top : self._top + height]
+        if num_below > 0:
+            shown[-1] = Text(fit(f"… {num_below + 1} more lines (J, K)", width), "dim")
+        return [Strip(line.render(console)) for line in shown]
+
+    def action_scroll(self, by: int) -> None:
+        """Move the text by lines."""
+        self._top = max(0, self._top + by)
+        self.redraw()
+
+    def on_mouse_scroll_down(self) -> None:
+        """The wheel scrolls."""
+        self.action_scroll(1)
+
+    def on_mouse_scroll_up(self) -> None:
+        """The wheel scrolls."""
+        self.action_scroll(-1)
 
 
 def describe(
     field: Field | None, problems: Sequence[Problem], styles: dict[str, str] | None = None
 ) -> Text:
     """The explanation as text; ``styles`` are colours by severity."""
-    text = Text()
     if field is None:
-        return text.append("No field is highlighted.")
+        return Text("No field is highlighted.")
+    text = _describe(field, problems, styles or {})
+    text.plain = printable(text.plain, keep_lines=True)
+    return text
+
+
+def _describe(field: Field, problems: Sequence[Problem], styles: dict[str, str]) -> Text:
+    text = Text()
     text.append(field.name, "bold")
     if field.is_overridden:
         text.append("  given with --set; an edit here wins over it")
     text.append("\n")
     for problem in problems:
-        style = (styles or {}).get(problem.severity, "")
+        style = styles.get(problem.severity, "")
         text.append(f"{GLYPHS[problem.severity]} {problem.severity}: ", f"bold {style}".strip())
         text.append(problem.message + "\n", style)
         if problem.where:

@@ -6,13 +6,20 @@ from collections.abc import Sequence
 
 from textual.widgets import Static
 
-from cascade_tui.widgets.glyphs import GLYPHS, READY
+from cascade_tui.widgets.glyphs import GLYPHS, READY, printable
 from engine.config.problems import Problem
 
 
-def describe_verdict(problems: Sequence[Problem] | None, *, is_changed: bool) -> str:
-    """`✖ 2 errors · ▲ 3 warnings · unsaved`, or that it is ready; None is still being checked."""
-    if problems is None:
+def describe_verdict(
+    problems: Sequence[Problem] | None, *, is_changed: bool, failure: str = ""
+) -> str:
+    """`✖ 2 errors  ▲ 3 warnings  • not saved (w)`, or that it is ready to be launched.
+
+    ``problems`` is None while nothing has been checked; ``failure`` says why it cannot be.
+    """
+    if failure:
+        words = [f"{GLYPHS['error']} cannot be checked: {printable(failure)}"]
+    elif problems is None:
         words = ["checking …"]
     else:
         words = [
@@ -47,9 +54,11 @@ class Verdict(Static):
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id, markup=False)
 
-    def show(self, problems: Sequence[Problem] | None, *, is_changed: bool) -> None:
-        """Show the verdict; ``problems`` is None while nothing has been checked yet."""
-        has_errors = any(problem.severity == "error" for problem in problems or ())
+    def show(
+        self, problems: Sequence[Problem] | None, *, is_changed: bool, failure: str = ""
+    ) -> None:
+        """Show the verdict; see `describe_verdict`."""
+        has_errors = bool(failure) or any(p.severity == "error" for p in problems or ())
         self.set_class(has_errors, "-errors")
         self.set_class(problems is not None and not has_errors, "-ready")
-        self.update(describe_verdict(problems, is_changed=is_changed))
+        self.update(describe_verdict(problems, is_changed=is_changed, failure=failure))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import pty
-import select
 import signal
 import subprocess
 import sys
@@ -13,6 +12,7 @@ from pathlib import Path
 import pytest
 from form_pilot import checked_form, open_app, until, write
 from form_project import CONFIG, write_project
+from terminal_reading import read_until
 from textual.widgets import OptionList
 
 from cascade_tui.app import CascadeApp
@@ -135,27 +135,14 @@ def test_a_signal_ends_it_with_128_plus_its_number_and_leaves_the_terminal_clean
     if pid == 0:
         os.environ["TERM"] = "xterm-256color"
         os.execv(sys.executable, [sys.executable, "-m", "cascade_tui", str(path)])
-    output = _read_until(terminal, b"ready")
+    output = read_until(terminal, b"ready")
     os.kill(pid, number)
-    output = _read_until(terminal, b"\x1b[?1049l")
+    output = read_until(terminal, b"\x1b[?1049l")
     assert b"\x1b[?1049l" in output  # the normal screen is back
     assert b"\x1b[?1003l" in output  # the mouse is given back
     _, status = os.waitpid(pid, 0)
     os.close(terminal)
     assert os.waitstatus_to_exitcode(status) == 128 + number
-
-
-def _read_until(terminal: int, wanted: bytes, seconds: float = 60) -> bytes:
-    """What the terminal got, up to and with ``wanted``, or until it closes."""
-    output = b""
-    while wanted not in output:
-        readable, _, _ = select.select([terminal], [], [], seconds)
-        assert readable, output[-300:]
-        try:
-            output += os.read(terminal, 65536)
-        except OSError:
-            break  # the other side is closed
-    return output
 
 
 def test_the_draft_knows_every_option_and_every_backend(tmp_path: Path):
