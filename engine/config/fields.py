@@ -37,8 +37,8 @@ def _not_yet(option_name: str, names: str, instead: str) -> dict[str, str]:
 
 _PRECISIONS = _not_yet(
     "base_model_precision",
-    "bf16 fp8-torchao int4-torchao nf4-bnb fp4-bnb int8-quanto int4-quanto int2-quanto fp8-quanto",
-    "no_change and int8-torchao",
+    "fp4-bnb int8-quanto int4-quanto int2-quanto fp8-quanto",
+    "no_change, bf16, int8-torchao, fp8-torchao, int4-torchao and nf4-bnb",
 )
 _OPTIMIZERS = _not_yet(
     "optimizer",
@@ -271,10 +271,14 @@ class TrainingConfig(BaseModel):
     i_know_what_i_am_doing: bool = option(
         False, group="precision", help="Turns the mixed_precision error into a warning."
     )
-    base_model_precision: Literal["no_change", "int8-torchao"] = option(
+    base_model_precision: Literal[
+        "no_change", "bf16", "int8-torchao", "fp8-torchao", "int4-torchao", "nf4-bnb"
+    ] = option(
         "no_change",
         group="precision",
-        help="Precision of the frozen base under a LoRA: int8-torchao takes a quarter of the VRAM.",
+        help="How the frozen base under a LoRA is stored (it computes in the activations' type): "
+        "bf16 takes half the VRAM, int8-torchao and fp8-torchao a quarter, int4-torchao and "
+        "nf4-bnb about a seventh.",
         unsupported=_PRECISIONS,
     )
     disable_tf32: bool = option(

@@ -215,12 +215,13 @@ def packages(context: Context) -> Iterator[Problem]:
     for name, why in context.environment.broken.items():
         fix = f"pip install --upgrade --force-reinstall {name}"
         yield error("", f"the package {name} is broken: {why}", fix)
-    if config.base_model_precision.endswith("-torchao") and not has("torchao"):
-        yield error(
-            "base_model_precision",
-            f"{config.base_model_precision} needs the package torchao",
-            "pip install 'cascade-tui[quantization]'",
-        )
+    for ending, name in (("-torchao", "torchao"), ("-bnb", "bitsandbytes")):
+        if config.base_model_precision.endswith(ending) and not has(name):
+            yield error(
+                "base_model_precision",
+                f"{config.base_model_precision} needs the package {name}",
+                "pip install 'cascade-tui[quantization]'",
+            )
     for name in config.report_to:
         if name != "none" and not has(name):
             yield error(

@@ -173,6 +173,12 @@ def test_a_base_in_fp32_on_a_small_card_is_a_warning_that_offers_int8(files):
             "base_model_precision",
             "pip install 'cascade-tui[quantization]'",
         ),
+        (
+            "bitsandbytes",
+            {"base_model_precision": "nf4-bnb"},
+            "base_model_precision",
+            "pip install 'cascade-tui[quantization]'",
+        ),
         ("wandb", {"report_to": "wandb"}, "report_to", "pip install 'cascade-tui[wandb]'"),
         (
             "tensorboard",
