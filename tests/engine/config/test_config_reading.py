@@ -108,10 +108,7 @@ def test_all_problems_of_all_fields_come_at_once_and_the_good_fields_stay():
     [
         {"lora_type": "lycoris"},
         {"use_dora": True},
-        {"base_model_precision": "int4-torchao"},
-        {"base_model_precision": "nf4-bnb"},
-        {"base_model_precision": "fp8-torchao"},
-        {"base_model_precision": "bf16"},
+        {"base_model_precision": "int8-quanto"},
         {"optimizer": "prodigy"},
         {"optimizer": "bnb-adamw8bit"},
         {"lr_scheduler": "polynomial"},
