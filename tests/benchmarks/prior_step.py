@@ -15,7 +15,6 @@ import gc
 import statistics
 import sys
 import time
-from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -25,44 +24,25 @@ from torch import Tensor, nn
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from engine.adapters.lora import LoraSettings, attach_lora
+from engine.fullsize.__main__ import build_random, random_prior
+from engine.fullsize.layout import PRIORS
 from engine.models.prior import StableCascadePrior
 from engine.models.prior_config import PriorConfig
 from engine.objective.schedule import diffuse, training_t
 
-SIZES = {
-    "3.6b": ((2048, 2048), (32, 32), (8, 24)),
-    "1b": ((1536, 1536), (24, 24), (4, 12)),
-    "tiny": ((128, 128), (2, 2), (1, 2)),  # to try this file itself, on any machine
-}
-
-
-def published_config(size: str) -> PriorConfig:
-    """Return the published shape of one of :data:`SIZES`."""
-    widths, heads, layers = SIZES[size]
-    return PriorConfig(
-        conditioning_dim=widths[0],
-        block_out_channels=widths,
-        num_attention_heads=heads,
-        down_num_layers_per_block=layers,
-        up_num_layers_per_block=layers[::-1],
-    )
-
-
-def with_random_weights(build: Callable[[], nn.Module], device: torch.device) -> nn.Module:
-    """Build a network on ``device`` without a copy elsewhere; weights of N(0, 0.02)."""
-    with torch.device("meta"):
-        network = build()
-    network.to_empty(device=device)
-    generator = torch.Generator(device).manual_seed(0)
-    with torch.no_grad():
-        for parameter in network.parameters():
-            parameter.normal_(std=0.02, generator=generator)
-    return network
+TINY = PriorConfig(  # to try this file itself, on any machine
+    conditioning_dim=128,
+    block_out_channels=(128, 128),
+    num_attention_heads=(2, 2),
+    down_num_layers_per_block=(1, 2),
+    up_num_layers_per_block=(2, 1),
+)
+SIZES = {"3.6b": PRIORS["stage-c"], "1b": PRIORS["stage-c-lite"], "tiny": TINY}
 
 
 def build_ours(size: str, device: torch.device) -> nn.Module:
     """Build this repository's network, its dropout off as in every LoRA run."""
-    prior = with_random_weights(lambda: StableCascadePrior(published_config(size)), device)
+    prior = random_prior(SIZES[size], device=device, dtype=torch.float32)
     prior.set_dropout(0.0)
     return prior
 
@@ -75,8 +55,10 @@ def build_diffusers(size: str, device: torch.device) -> nn.Module | None:
         if error.name != "diffusers":
             raise
         return None
-    config = published_config(size).to_dict() | {"dropout": [0.0, 0.0]}
-    return with_random_weights(lambda: StableCascadeUNet.from_config(config), device)
+    config = SIZES[size].to_dict() | {"dropout": [0.0, 0.0]}
+    return build_random(
+        lambda: StableCascadeUNet.from_config(config), device=device, dtype=torch.float32
+    )
 
 
 class Step:

@@ -1,0 +1,1 @@
+"""The published networks at their full size with random weights, for benchmarks without the hub."""
