@@ -32,6 +32,7 @@ ROOT = Path(__file__).parents[2]
 PHOTOGRAPHS = ROOT / "config" / "demo" / "photographs"
 NUM_STEPS, NUM_RESUMED = 20, 4
 
+_SHOWN = ("cache", "checkpoint", "export", "image", "exit", "memory", "problem")
 _BF16 = {"mixed_precision": "bf16"}
 _DECODER = {"stable_cascade_use_decoder_for_validation": True}
 _FULL = {"model_type": "full", "learning_rate": 1e-5}
@@ -190,10 +191,9 @@ def report(name: str, events: list[dict[str, Any]], watch: GpuWatch) -> None:
     for label, (seconds, most) in phases.items():
         print(f"    {label:16} {seconds:7.2f} s   card in use at most {most:6.2f} GB")
     for event in events:
-        if event["kind"] in ("cache", "checkpoint", "export", "image", "exit", "memory", "problem"):
-            if event["kind"] != "cache" or event["done"] == event["total"]:
-                values = {key: value for key, value in event.items() if key not in ("v", "t")}
-                print(f"    {json.dumps(values)[:230]}")
+        if event["kind"] in _SHOWN and event.get("done") == event.get("total"):
+            values = {key: value for key, value in event.items() if key not in ("v", "t")}
+            print(f"    {json.dumps(values)[:230]}")
     sys.stdout.flush()
 
 
