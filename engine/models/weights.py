@@ -87,9 +87,9 @@ def load_prior(
     weight_paths: Sequence[Path],
     *,
     device: torch.device | str = "cpu",
-    dtype: torch.dtype = torch.float32,
+    dtype: torch.dtype | None = torch.float32,
 ) -> StableCascadePrior:
-    """Load a prior in either naming.
+    """Load a prior in either naming; ``dtype`` None leaves it in the file's.
 
     Raises:
         PriorConfigError, WeightsError: the files are not a Stage C prior, or not this one.

@@ -124,7 +124,14 @@ def build_model(config: TrainingConfig, weights: WeightFiles, device: torch.devi
         WeightsError: a key is missing, unexpected or misshapen.
         ModelError: the adapter does not fit the network.
     """
-    prior = load_prior(weights.prior_config, weights.prior_weights, device=device)
+    packs = config.model_type == "lora" and config.base_model_precision != "no_change"
+    # Layers that are packed leave the mapped file one at a time, in the type it has.
+    prior = load_prior(
+        weights.prior_config,
+        weights.prior_weights,
+        device="cpu" if packs else device,
+        dtype=None if packs else torch.float32,
+    )
     prior.gradient_checkpointing = config.gradient_checkpointing
     lora = None
     if config.model_type == "lora":
@@ -135,8 +142,8 @@ def build_model(config: TrainingConfig, weights: WeightFiles, device: torch.devi
             dropout=config.lora_dropout,
         )
         prior.requires_grad_(False)
-        if config.base_model_precision != "no_change":
-            quantize_base(prior, config.base_model_precision)
+        if packs:
+            quantize_base(prior, config.base_model_precision, device=device)
         # The original trains LoRA with the network's dropout off, and a full fine-tune with it on.
         prior.set_dropout(0.0)
         generator = torch.Generator().manual_seed(config.seed)

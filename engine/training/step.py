@@ -92,6 +92,8 @@ class TrainStep:
         return StepResult(loss, grad_norm, finite)
 
     def _update(self, step: int, finite: Tensor) -> None:
+        # Stochastic rounding must fall alike on every rank.
+        torch.manual_seed((self.seed * 1_000_003 + step) % (1 << 63))
         for group in self.optimizer.param_groups:
             group["lr"] = self.schedule.at(step)
         self.optimizer.grad_scale = None

@@ -2,7 +2,7 @@
 
 import torch
 
-from engine.optim.adamw_bf16 import AdamWBF16, round_stochastically_
+from engine.optim.adamw_bf16 import AdamWBF16, rounded_stochastically
 
 
 def _train(optimizer_class, num_steps: int, **arguments) -> torch.Tensor:
@@ -31,6 +31,22 @@ def test_moments_are_bfloat16():
     optimizer.step()
     assert optimizer.state[weight]["exp_avg"].dtype == torch.bfloat16
     assert optimizer.state[weight]["exp_avg_sq"].dtype == torch.bfloat16
+
+
+def test_parameters_updated_together_end_where_each_alone_ends():
+    def trained(together: bool) -> list[torch.Tensor]:
+        generator = torch.Generator().manual_seed(0)
+        shapes = [(3, 5), (7,), (2, 2, 2), (1,)]
+        weights = [torch.randn(s, generator=generator, requires_grad=True) for s in shapes]
+        for weight in weights:
+            weight.grad = torch.randn(weight.shape, generator=generator)
+        groups = [weights] if together else [[weight] for weight in weights]
+        for group in groups:
+            AdamWBF16(group, lr=0.1).step()
+        return weights
+
+    for first, second in zip(trained(True), trained(False), strict=True):
+        assert torch.equal(first, second)
 
 
 def test_a_step_with_found_inf_changes_nothing():
@@ -64,11 +80,8 @@ def test_bfloat16_weights_move_under_updates_too_small_for_nearest_rounding():
 def test_stochastic_rounding_is_unbiased_and_keeps_exact_values():
     torch.manual_seed(0)
     source = torch.full((100_000,), 1.0 + 2**-10)
-    target = torch.empty(100_000, dtype=torch.bfloat16)
-    round_stochastically_(target, source)
+    target = rounded_stochastically(source).to(torch.bfloat16)
     assert set(target.float().unique().tolist()) == {1.0, 1.0 + 2**-7}
     assert abs(target.float().mean().item() - source[0].item()) < 1e-4
     exact = torch.tensor([0.5, -3.0, 0.0, float("inf")])
-    rounded = torch.empty(4, dtype=torch.bfloat16)
-    round_stochastically_(rounded, exact)
-    assert torch.equal(rounded.float(), exact)
+    assert torch.equal(rounded_stochastically(exact), exact)
