@@ -28,6 +28,7 @@ from cascade_tui.arguments import (
 COMMANDS: dict[str, tuple[str, str]] = {
     "validate": ("validate", "check a config and tell all its problems at once"),
     "schema": ("schema", "print the JSON Schema of a config, for editors"),
+    "completions": ("completions", "print what lets a shell complete our commands"),
     "demo": ("demo", "train a tiny model on photographs that are shipped, here and now"),
     "launch": ("launch", "start a run that outlives this terminal; print its directory"),
     "attach": ("attach", "watch a run that runs, or look at one that is over"),
