@@ -27,6 +27,7 @@ from cascade_tui.arguments import (
 # name: (module of cascade_tui.commands, what it does)
 COMMANDS: dict[str, tuple[str, str]] = {
     "validate": ("validate", "check a config and tell all its problems at once"),
+    "diff": ("diff", "say what differs between two configs or runs"),
     "schema": ("schema", "print the JSON Schema of a config, for editors"),
     "completions": ("completions", "print what lets a shell complete our commands"),
     "demo": ("demo", "train a tiny model on photographs that are shipped, here and now"),
