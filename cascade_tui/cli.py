@@ -34,6 +34,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "launch": ("launch", "start a run that outlives this terminal; print its directory"),
     "attach": ("attach", "watch a run that runs, or look at one that is over"),
     "status": ("status", "say how a run does, or every run below a folder"),
+    "plot": ("plot", "draw a run's curve in the terminal, or as SVG or PNG"),
     "logs": ("logs", "print what the trainer wrote to its console"),
     "checkpoint": ("control", "save a checkpoint now"),
     "validate-now": ("control", "make the validation pictures now"),

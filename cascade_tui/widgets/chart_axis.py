@@ -69,7 +69,7 @@ def tick_labels(axis: Axis, num_rows: int) -> dict[int, str]:
         return {}
     most = 2 if num_rows < 5 else min(6, (num_rows + 1) // 2)
     labels: dict[int, str] = {}
-    for value in _ticks(axis, most):
+    for value in tick_values(axis, most):
         label = format_value(value, 0 if axis.is_log else axis.high - axis.low)
         row = round((1 - axis.position(value)) * (num_rows - 1))
         if label not in labels.values():
@@ -77,7 +77,15 @@ def tick_labels(axis: Axis, num_rows: int) -> dict[int, str]:
     return labels
 
 
-def _ticks(axis: Axis, most: int) -> list[float]:
+def format_steps(step: int) -> str:
+    """``800``, ``12.5k``, ``30k``, ``1.2M``."""
+    for size, unit in ((1_000_000, "M"), (1_000, "k")):
+        if step >= size:
+            return f"{step / size:.2f}".rstrip("0").rstrip(".") + unit
+    return str(step)
+
+
+def tick_values(axis: Axis, most: int) -> list[float]:
     """Round values within the axis, its ends among them where they are as round; at least two."""
     ends = [axis.low, axis.high]
     if axis.is_log:
