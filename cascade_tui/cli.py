@@ -35,6 +35,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "attach": ("attach", "watch a run that runs, or look at one that is over"),
     "status": ("status", "say how a run does, or every run below a folder"),
     "plot": ("plot", "draw a run's curve in the terminal, or as SVG or PNG"),
+    "report": ("report", "write a run as one self-contained HTML file"),
     "logs": ("logs", "print what the trainer wrote to its console"),
     "checkpoint": ("control", "save a checkpoint now"),
     "validate-now": ("control", "make the validation pictures now"),

@@ -107,10 +107,10 @@ def svg_chart(
     style = f"<style>{CHART_CSS}</style>" if has_style else ""
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" class="chart" width="{width}" height="{height}" '
-        f'viewBox="0 0 {width} {height}" role="img" aria-label="{_escaped(heading)}">',
+        f'viewBox="0 0 {width} {height}" role="img" aria-label="{escaped(heading)}">',
         style,
         f'<rect class="chart-ground" width="{width}" height="{height}"/>',
-        f'<text class="chart-title" x="{_LEFT:g}" y="21">{_escaped(heading)}</text>',
+        f'<text class="chart-title" x="{_LEFT:g}" y="21">{escaped(heading)}</text>',
         *_value_axis(frame),
         *_step_axis(frame),
         *(
@@ -136,7 +136,7 @@ def _value_axis(frame: _Frame) -> Iterable[str]:
             f'<line class="chart-grid" x1="{frame.left:g}" y1="{y:.1f}" '
             f'x2="{frame.right:g}" y2="{y:.1f}"/>'
         )
-        label = _escaped(format_value(value, span))
+        label = escaped(format_value(value, span))
         yield f'<text x="{frame.left - 7:g}" y="{y + 4:.1f}" text-anchor="end">{label}</text>'
 
 
@@ -248,7 +248,7 @@ def _legend(frame: _Frame, drawing: Drawing, width: int) -> Iterable[str]:
             yield _letter(frame, curve, letter)
         text = text if len(text) <= room else f"{text[: room - 1]}…"
         x = frame.left + 32
-        yield f'<text class="chart-name" x="{x:g}" y="{y:.1f}">{_escaped(text)}</text>'
+        yield f'<text class="chart-name" x="{x:g}" y="{y:.1f}">{escaped(text)}</text>'
 
 
 def _letter(frame: _Frame, curve: Curve, letter: str) -> str:
@@ -265,7 +265,7 @@ def _look(number: int) -> tuple[int, str]:
     return number % len(_COLORS), _DASHES[number // len(_COLORS) % len(_DASHES)]
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
     """Text as XML may hold it: no control characters, no halves of characters."""
     shown = printable(text).replace("\ufffe", "\ufffd").replace("\uffff", "\ufffd")
     return html.escape(shown)
