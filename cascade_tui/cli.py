@@ -28,6 +28,7 @@ from cascade_tui.arguments import (
 COMMANDS: dict[str, tuple[str, str]] = {
     "validate": ("validate", "check a config and tell all its problems at once"),
     "diff": ("diff", "say what differs between two configs or runs"),
+    "doctor": ("doctor", "say what is wrong with this machine, with fixes"),
     "locate": ("locate", "say where things lie: caches, weights, runs, the program"),
     "schema": ("schema", "print the JSON Schema of a config, for editors"),
     "completions": ("completions", "print what lets a shell complete our commands"),
