@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 _NICE_STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
+_LARGEST = 1e300
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,11 @@ class Axis:
 
 
 def fit_axis(low: float, high: float, *, is_log: bool = False) -> Axis:
-    """An axis that holds [low, high], its ends rounded outwards so that it rarely changes."""
+    """An axis that holds [low, high], its ends rounded outwards so that it rarely changes.
+
+    It ends at 1e300 at the latest: beyond that a range has no length in floating point.
+    """
+    low, high = (min(max(end, -_LARGEST), _LARGEST) for end in (low, high))
     if is_log and high > 0:
         low = low if low > 0 else high / 1000
         bottom, top = _log_floor(low), _log_ceiling(high)

@@ -175,3 +175,18 @@ def test_it_loads_neither_textual_nor_torch_nor_pydantic(run):
     argv = [sys.executable, "-c", script, "plot", str(run.root), "--to", "svg"]
     result = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=True)
     assert result.stderr.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    "losses", [[0.5], [0.0, 0.0], [-5.0, 5.0], [1e300, 1e-300], [1e308, -1e308], [math.nan, 1.0]]
+)
+@pytest.mark.parametrize("log", [[], ["--log"]])
+def test_any_finite_values_can_be_drawn_in_the_least_space(losses, log, tmp_path, capsys):
+    with EventWriter(RunDirectory(tmp_path).events) as writer:
+        for step, loss in enumerate(losses, start=1):
+            emit_step(writer, step, loss)
+    least = ["--width", "1", "--height", "1", *log]
+    assert len(drawn(capsys, tmp_path, *least).splitlines()) == 5
+    svg = drawn(capsys, tmp_path, "--to", "svg", *least)
+    assert ElementTree.fromstring(svg).get("width") == "160"
+    assert not re.search(r"\b(nan|inf)\b", svg)
