@@ -27,17 +27,10 @@ from cascade_tui.arguments import (
 # name: (module of cascade_tui.commands, what it does)
 COMMANDS: dict[str, tuple[str, str]] = {
     "validate": ("validate", "check a config and tell all its problems at once"),
-    "diff": ("diff", "say what differs between two configs or runs"),
-    "doctor": ("doctor", "say what is wrong with this machine, with fixes"),
-    "locate": ("locate", "say where things lie: caches, weights, runs, the program"),
-    "schema": ("schema", "print the JSON Schema of a config, for editors"),
-    "completions": ("completions", "print what lets a shell complete our commands"),
     "demo": ("demo", "train a tiny model on photographs that are shipped, here and now"),
     "launch": ("launch", "start a run that outlives this terminal; print its directory"),
     "attach": ("attach", "watch a run that runs, or look at one that is over"),
     "status": ("status", "say how a run does, or every run below a folder"),
-    "plot": ("plot", "draw a run's curve in the terminal, or as SVG or PNG"),
-    "report": ("report", "write a run as one self-contained HTML file"),
     "logs": ("logs", "print what the trainer wrote to its console"),
     "checkpoint": ("control", "save a checkpoint now"),
     "validate-now": ("control", "make the validation pictures now"),
@@ -45,6 +38,13 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "resume": ("control", "go on after a pause, or from the last checkpoint"),
     "stop": ("control", "finish the step, save, and end the run"),
     "abort": ("control", "end the run at once, without saving"),
+    "plot": ("plot", "draw a run's curve in the terminal, or as SVG or PNG"),
+    "report": ("report", "write a run as one self-contained HTML file"),
+    "diff": ("diff", "say what differs between two configs or runs"),
+    "doctor": ("doctor", "say what is wrong with this machine, with fixes"),
+    "locate": ("locate", "say where things lie: caches, weights, runs, the program"),
+    "schema": ("schema", "print the JSON Schema of a config, for editors"),
+    "completions": ("completions", "print what lets a shell complete our commands"),
 }
 _OPTIONS_WITH_VALUE = ("--set", "--config_file", "--data_backend_config")
 

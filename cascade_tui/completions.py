@@ -97,7 +97,7 @@ def _walk(
             positionals.append(_value(action))
     yield Node(path, summary, tuple(flags), tuple(positionals), tuple(children.items()))
     for name, inner in nested.items():
-        yield from _walk(inner, f"{path} {name}", children[name], {})
+        yield from _walk(inner, f"{path} {name}".strip(), children[name], {})
 
 
 def _value(action: argparse.Action) -> Value:

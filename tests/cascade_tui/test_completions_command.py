@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import re
 import shutil
 import subprocess
@@ -10,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from cascade_tui.cli import COMMANDS, main, main_parser
+from cascade_tui.completion_scripts import script
 from cascade_tui.completions import Value, config_keys, nodes
+from cascade_tui.plots.data import METRICS
 from engine.config.fields import OPTIONS
 
 TREE = nodes(main_parser(), COMMANDS)
@@ -129,6 +132,24 @@ def test_the_tree_knows_what_each_argument_is():
     assert by_path["launch"].positionals == (Value("configs"),)
     [of] = [flag for flag in by_path["schema"].flags if "--of" in flag.names]
     assert of.value == Value("words", ("config", "backends"))
+
+
+def test_commands_within_a_command_are_completed_with_what_is_theirs():
+    main_parser = argparse.ArgumentParser(prog="tool")
+    inner = main_parser.add_subparsers(dest="what").add_parser("fetch", help="get it")
+    inner.add_argument("--force", action="store_true")
+    inner.add_argument("--from", choices=("hub", "disk"))
+    root, fetch = nodes(main_parser, {})
+    assert root.children == (("fetch", "get it"),)
+    assert fetch.path == "fetch"
+    assert set(fetch.flag_names) == {"-h", "--help", "--force", "--from"}
+    assert script("bash", [root, fetch], {}).count("'fetch --from') echo 'words hub disk'") == 1
+
+
+def test_every_metric_that_can_be_drawn_can_be_asked_for():
+    [plot] = [node for node in TREE if node.path == "plot"]
+    [metric] = [flag for flag in plot.flags if "--metric" in flag.names]
+    assert metric.value == Value("words", tuple(METRICS))
 
 
 @pytest.mark.parametrize(
