@@ -76,11 +76,14 @@ def line_of(snapshot: RunSnapshot, metric: str, name: str, smoothing: float = 0.
     return Line(name, series, series.smoothed(smoothing) if smoothing else series)
 
 
-def draw(lines: Sequence[Line], num_columns: int, *, is_log: bool = False) -> Drawing | None:
+def draw(
+    lines: Sequence[Line], num_columns: int, *, is_log: bool = False, has_band: bool = True
+) -> Drawing | None:
     """Summarise lines into columns over the steps from 0; None if no value is finite.
 
     A single line has the band between its extremes, several have none: they would hide each other.
     """
+    has_band = has_band and len(lines) == 1
     shown = [line for line in lines if len(line.series)]
     if not shown:
         return None
@@ -88,6 +91,6 @@ def draw(lines: Sequence[Line], num_columns: int, *, is_log: bool = False) -> Dr
     curves = []
     for line in shown:
         mean = line.smoothed.columns(0, end, num_columns).mean
-        curves.append(Curve(line.series.columns(0, end, num_columns), mean, len(shown) == 1))
+        curves.append(Curve(line.series.columns(0, end, num_columns), mean, has_band))
     axis = fit_curves(curves, is_log=is_log)
     return None if axis is None else Drawing(tuple(shown), tuple(curves), axis, end)

@@ -39,7 +39,9 @@ def text_chart(title: str, lines: Sequence[Line], look: Look, *, is_log: bool = 
     Raises ValueError if there is nothing finite to draw.
     """
     plot_width = look.width - _MARGIN
-    drawing = draw(lines, plot_width * DOTS_WIDE, is_log=is_log)
+    # Without colours a band would be as bright as the line, and hide it.
+    num_columns = plot_width * DOTS_WIDE
+    drawing = draw(lines, num_columns, is_log=is_log, has_band=look.has_color)
     if drawing is None:
         raise ValueError("no finite value")
     legend = _legend(drawing, look)

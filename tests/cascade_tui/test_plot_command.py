@@ -64,13 +64,15 @@ def test_in_characters_it_has_the_asked_size_and_no_colour_in_a_pipe(run, capsys
     assert "\x1b" not in "".join(lines)
 
 
-def test_in_colour_it_is_the_same_drawing(run):
+def test_colours_set_the_line_off_from_its_band_which_is_not_drawn_without(run):
     line = line_of(read_run(run), "loss", "shiba")
     plain = text_chart("loss", [line], Look(60, 12))
     colored = text_chart("loss", [line], Look(60, 12, has_color=True))
-    assert "\x1b[36m" in colored
+    assert {"\x1b[36m", "\x1b[2m"} <= set(re.findall(r"\x1b\[\d+m", colored))
     removed = re.sub(r"\x1b\[\d+m", "", colored)
-    assert [row.rstrip() for row in removed.splitlines()] == plain.splitlines()
+    assert [len(text.splitlines()) for text in (plain, removed)] == [12, 12]
+    dots = [sum(character > "\u2800" for character in text) for text in (plain, removed)]
+    assert dots[0] < dots[1]
 
 
 def test_without_unicode_it_is_ascii_and_the_name_too(other, capsys, monkeypatch):
