@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -52,6 +53,9 @@ _OPTIONS_WITH_VALUE = ("--set", "--config_file", "--data_backend_config")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code (see `exit_codes`), or exits on a wrong one."""
     argv = list(sys.argv[1:] if arguments is None else arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A locale that lacks a sign, a path that is no UTF-8: escaped as on stderr, not a crash.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         return _run(argv)
     except UsageError as error:

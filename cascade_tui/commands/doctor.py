@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -40,13 +39,13 @@ def run(args: argparse.Namespace) -> int:
     for finding in _diagnose(path, changes):
         findings.append(finding)
         if not args.json:
-            _print(_as_text(finding))
+            print(_as_text(finding), flush=True)
     has_errors = any(finding.level == "error" for finding in findings)
     if args.json:
         listed = [asdict(finding) for finding in findings]
         print(json.dumps({"ok": not has_errors, "findings": listed}, indent=2))
     else:
-        _print(_verdict(findings))
+        print(_verdict(findings))
     return exit_codes.USAGE if has_errors else exit_codes.OK
 
 
@@ -90,9 +89,3 @@ def _verdict(findings: list[Finding]) -> str:
         if count:
             parts.append(f"{count} {level}{'s' if count > 1 else ''}")
     return ", ".join(parts) or "nothing is wrong"
-
-
-def _print(text: str) -> None:
-    """A locale that cannot show a sign is a finding, not a crash."""
-    encoding = sys.stdout.encoding or "ascii"
-    print(text.encode(encoding, "replace").decode(encoding), flush=True)

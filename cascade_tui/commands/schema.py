@@ -38,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
     from engine.config.schema import backends_schema, json_schema
 
     schema = json_schema() if args.of == "config" else backends_schema()
-    text = json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
+    text = json.dumps(schema, indent=2) + "\n"
     if args.to is None:
         sys.stdout.write(text)
         return exit_codes.OK

@@ -11,7 +11,7 @@ from cascade_tui.plots.data import Drawing, Line, draw
 from cascade_tui.widgets.braille import DOTS_WIDE, ascii_mark, braille
 from cascade_tui.widgets.chart_axis import format_steps, tick_labels
 from cascade_tui.widgets.chart_plot import Cell, plot
-from cascade_tui.widgets.glyphs import fit, printable
+from cascade_tui.widgets.glyphs import fit
 
 _LABEL_WIDTH = 7
 _MARGIN = _LABEL_WIDTH + 1
@@ -59,7 +59,7 @@ def text_chart(title: str, lines: Sequence[Line], look: Look, *, is_log: bool = 
     rows = plot(curves, drawing.axis, plot_width, height, mark, gap)
     labels = tick_labels(drawing.axis, height)
     heading = f"{title} (log)" if drawing.axis.is_log else title
-    return "\n".join(
+    text = "\n".join(
         [
             fit(heading, look.width).rstrip(),
             *(_row(labels.get(y), cells, look) for y, cells in enumerate(rows)),
@@ -67,26 +67,21 @@ def text_chart(title: str, lines: Sequence[Line], look: Look, *, is_log: bool = 
             *legend,
         ]
     )
+    return text.encode("ascii", "replace").decode() if look.is_ascii else text
 
 
 def _legend(drawing: Drawing, look: Look) -> list[str]:
     if len(drawing.lines) == 1:
         line = drawing.lines[0]
-        return [fit(f"{_name(line, look)}: {line.facts}", look.width).rstrip()]
+        return [fit(f"{line.name}: {line.facts}", look.width).rstrip()]
     legend = []
     for number, line in enumerate(drawing.lines):
         letter = string.ascii_uppercase[number]
         if look.has_color:
             letter = f"{_LINE_CODES[number % len(_LINE_CODES)]}{letter}{_RESET}"
-        text = fit(f"{_name(line, look)}: {line.facts}", look.width - 2).rstrip()
+        text = fit(f"{line.name}: {line.facts}", look.width - 2).rstrip()
         legend.append(f"{letter} {text}")
     return legend
-
-
-def _name(line: Line, look: Look) -> str:
-    if look.is_ascii:
-        return line.name.encode("ascii", "replace").decode()
-    return printable(line.name)
 
 
 def _row(label: str | None, cells: list[Cell], look: Look) -> str:

@@ -78,6 +78,12 @@ def test_colours_set_the_line_off_from_its_band_which_is_not_drawn_without(run):
 def test_without_unicode_it_is_ascii_and_the_name_too(other, capsys, monkeypatch):
     monkeypatch.setenv("CASCADE_TUI_ASCII", "1")
     assert drawn(capsys, other.root).isascii()
+    renamed = other.root.with_name("größe-" * 20)
+    other.root.rename(renamed)
+    text = drawn(capsys, renamed, "--width", 40)
+    renamed.rename(other.root)
+    assert text.isascii()
+    assert max(map(len, text.splitlines())) <= 40
 
 
 def test_several_runs_are_told_apart_by_letters(run, other, capsys):
