@@ -81,6 +81,25 @@ def existing_run(path: str | Path) -> RunDirectory:
     return run
 
 
+def write_output(path: Path, content: bytes) -> None:
+    """Replace a file that the user asked for; says on stderr that it is there.
+
+    What is no file (/dev/stdout, a pipe) is written to. Raises UsageError if it cannot be written.
+    """
+    from engine.run.files import atomic_write_bytes
+
+    try:
+        target = path.resolve()
+        if target.exists() and not target.is_file():
+            with target.open("wb") as stream:
+                stream.write(content)
+            return
+        atomic_write_bytes(target, content)
+    except OSError as error:
+        raise UsageError(f"cannot write {path}: {error.strerror or error}") from error
+    print(f"wrote {path}", file=sys.stderr)
+
+
 def is_interactive() -> bool:
     """Whether there is a terminal here on which the app could be shown."""
     is_terminal = sys.stdin.isatty() and sys.stdout.isatty()

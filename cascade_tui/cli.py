@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -38,6 +39,13 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "resume": ("control", "go on after a pause, or from the last checkpoint"),
     "stop": ("control", "finish the step, save, and end the run"),
     "abort": ("control", "end the run at once, without saving"),
+    "plot": ("plot", "draw a run's curve in the terminal, or as SVG or PNG"),
+    "report": ("report", "write a run as one self-contained HTML file"),
+    "diff": ("diff", "say what differs between two configs or runs"),
+    "doctor": ("doctor", "say what is wrong with this machine, with fixes"),
+    "locate": ("locate", "say where things lie: caches, weights, runs, the program"),
+    "schema": ("schema", "print the JSON Schema of a config, for editors"),
+    "completions": ("completions", "print what lets a shell complete our commands"),
 }
 _OPTIONS_WITH_VALUE = ("--set", "--config_file", "--data_backend_config")
 
@@ -45,6 +53,9 @@ _OPTIONS_WITH_VALUE = ("--set", "--config_file", "--data_backend_config")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code (see `exit_codes`), or exits on a wrong one."""
     argv = list(sys.argv[1:] if arguments is None else arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A locale that lacks a sign, a path that is no UTF-8: escaped as on stderr, not a crash.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         return _run(argv)
     except UsageError as error:

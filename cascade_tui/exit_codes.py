@@ -5,6 +5,8 @@ from __future__ import annotations
 OK = 0
 TRAINER_FAILED = 1
 """The trainer failed, or the run is lost."""
+DIFFERENT = 1
+"""From `diff` alone: the two are not the same."""
 USAGE = 2
 """The command line or the config is at fault and nothing was created; from a run: its input is."""
 COULD_NOT_LAUNCH = 3

@@ -5,18 +5,21 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import shutil
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cascade_tui import exit_codes
-from cascade_tui.arguments import UsageError
+from cascade_tui.arguments import UsageError, is_interactive
 
 if TYPE_CHECKING:
     from cascade_tui.arguments import Subparsers
     from engine.run.paths import RunDirectory
 
-_WATCH_SECONDS = 5.0
+_PAUSE_SECONDS = {True: 1.0, False: 5.0}
+"""Between looks, by whether lines are shown in their place."""
 
 
 def add_parser(subparsers: Subparsers) -> None:
@@ -25,19 +28,27 @@ def add_parser(subparsers: Subparsers) -> None:
         "status",
         help="say how runs do",
         description="Say how one run does, or every run below a folder (three levels deep). "
-        "With --watch, a line whenever something changed, until nothing runs any more: also "
-        "the way to follow a run with a screen reader.",
+        "With --watch it goes on until nothing runs any more: a terminal shows the lines as they "
+        "change, in their place; anything else gets a line whenever something changed, also the "
+        "way to follow a run with a screen reader (--lines). It then ends with the exit code of "
+        "the run, of several with the first that is not 0.",
     )
     parser.add_argument("path", nargs="?", default=".", metavar="RUN|ROOT", help="default: here")
     parser.add_argument("--json", action="store_true", help="one JSON object a run and line")
     parser.add_argument("--watch", action="store_true", help="go on until nothing runs any more")
     parser.add_argument(
-        "--interval", type=float, default=_WATCH_SECONDS, metavar="S", help="seconds between looks"
+        "--lines", action="store_true", help="a new line at each change, in a terminal too"
+    )
+    parser.add_argument(
+        "--interval",
+        type=_seconds,
+        metavar="S",
+        help="seconds between looks (default: 1 in a terminal, else 5)",
     )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print and return 0; 2 if there is no run at the path or below it."""
+    """Print and return 0, watching the run's own code; 2 if there is no run there."""
     from engine.run.paths import RunDirectory, find_runs
 
     root = Path(args.path)
@@ -46,17 +57,83 @@ def run(args: argparse.Namespace) -> int:
     runs = [RunDirectory(root)] if RunDirectory(root).exists() else list(find_runs(root))
     if not runs:
         raise UsageError(f"there is no run directory at or below {root}")
-    shown: dict[Path, str] = {}
+    in_place = args.watch and not args.json and not args.lines and is_interactive()
+    show = _InPlace().show if in_place else _Lines(as_json=args.json).show
+    pause = args.interval if args.interval is not None else _PAUSE_SECONDS[in_place]
+    watched: list[int] = []  # the runs whose end is awaited: those that run, or the one asked for
     while True:
-        reports = [(directory, report(directory)) for directory in runs]
-        for directory, facts in reports:
-            line = json.dumps(facts, allow_nan=False) if args.json else describe_report(facts)
-            if shown.get(directory.root) != line:
-                print(line, flush=True)
-            shown[directory.root] = line
-        if not args.watch or not any(facts["alive"] for _, facts in reports):
+        reports = [report(directory) for directory in runs]
+        show(reports)
+        running = [number for number, facts in enumerate(reports) if _goes_on(facts)]
+        watched = watched or (running if len(runs) > 1 else [0])
+        if not args.watch:
             return exit_codes.OK
-        time.sleep(args.interval)
+        if not running:
+            return _exit_code([reports[number] for number in watched])
+        time.sleep(pause)
+
+
+class _Lines:
+    """Prints a run's line when it is another than before."""
+
+    def __init__(self, *, as_json: bool) -> None:
+        self._as_json = as_json
+        self._shown: dict[str, str] = {}
+
+    def show(self, reports: list[dict[str, Any]]) -> None:
+        for facts in reports:
+            line = json.dumps(facts, allow_nan=False) if self._as_json else describe_report(facts)
+            if self._shown.get(facts["run"]) != line:
+                print(line, flush=True)
+            self._shown[facts["run"]] = line
+
+
+class _InPlace:
+    """Writes over the lines of last time; each is cut to the terminal's width."""
+
+    def __init__(self) -> None:
+        self._num_lines = 0
+
+    def show(self, reports: list[dict[str, Any]]) -> None:
+        from cascade_tui.widgets.glyphs import fit
+
+        columns, rows = shutil.get_terminal_size()
+        shown = reports[: max(1, rows - 1)]  # what has scrolled away cannot be written over
+        up = f"\x1b[{self._num_lines}F" if self._num_lines else ""
+        lines = [
+            describe_report({**facts, "run": _end_of(facts["run"], columns)}) for facts in shown
+        ]
+        text = "".join(f"{fit(line, columns - 1).rstrip()}\x1b[K\n" for line in lines)
+        sys.stdout.write(up + text)
+        sys.stdout.flush()
+        self._num_lines = len(lines)
+
+
+def _end_of(path: str, columns: int) -> str:
+    """As much of a path's end as leaves two thirds of the line to what changes."""
+    room = max(8, columns // 3)
+    return path if len(path) <= room else f"…{path[1 - room :]}"
+
+
+def _goes_on(facts: dict[str, Any]) -> bool:
+    """Whether there is more to come: of a trainer, or of a supervisor that tells how it ended."""
+    return bool(facts["alive"] or facts["supervised"])
+
+
+def _exit_code(reports: list[dict[str, Any]]) -> int:
+    """The first code that is not 0; 1 for a run without one (lost, never launched)."""
+    codes = (
+        exit_codes.TRAINER_FAILED if facts["exit_code"] is None else int(facts["exit_code"])
+        for facts in reports
+    )
+    return next((code for code in codes if code), exit_codes.OK)
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 < seconds <= 86_400:
+        raise argparse.ArgumentTypeError(f"{text} is not within 0 and 86400")
+    return seconds
 
 
 def report(run: RunDirectory) -> dict[str, Any]:

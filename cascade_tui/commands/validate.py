@@ -26,7 +26,7 @@ def add_parser(subparsers: Subparsers) -> None:
         description="Check configs with their data backends, prompts, weights and folders, and "
         "tell every problem at once. Exit codes: 0 no errors, 2 errors.",
     )
-    parser.add_argument("files", nargs="*", metavar="FILE", help="a config, JSON or TOML")
+    parser.add_argument("files", nargs="*", metavar="CONFIG", help="a config, JSON or TOML")
     add_config_options(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 

@@ -129,6 +129,19 @@ class Series:
         """Forget what came after ``step``, for all metrics of the store."""
         self._store.truncate_after(step)
 
+    def values(self) -> Floats:
+        """A copy of all values, in the order of their steps."""
+        with self._store.lock:
+            return self._store.values(self._row).copy()
+
+    def smoothed(self, weight: float) -> Series:
+        """The same steps with values smoothed from one to the next; ``weight`` as in `smooth`."""
+        smoothed = Series()
+        with self._store.lock:
+            values = smooth(self._store.values(self._row), weight)
+            smoothed._store.extend(self._store.steps, values[None])
+        return smoothed
+
     def columns(self, first: float, last: float, count: int) -> Columns:
         """Summarise the steps in [first, last] into ``count`` columns of equal width."""
         edges = np.linspace(first, last, count + 1)

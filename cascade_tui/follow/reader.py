@@ -21,7 +21,7 @@ from engine.run.events import Event, EventReader, as_float
 from engine.run.paths import RunDirectory
 from engine.run.status import RunState, derive_state
 
-METRICS = ("loss", "lr", "grad_norm")
+METRICS = ("loss", "lr", "grad_norm", "images_per_second")
 _BUDGET_SECONDS = 0.05
 _MAX_NOTICES = 50
 _MAX_COMMANDS = 20

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 _NICE_STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
+_LARGEST = 1e300
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,11 @@ class Axis:
 
 
 def fit_axis(low: float, high: float, *, is_log: bool = False) -> Axis:
-    """An axis that holds [low, high], its ends rounded outwards so that it rarely changes."""
+    """An axis that holds [low, high], its ends rounded outwards so that it rarely changes.
+
+    It ends at 1e300 at the latest: beyond that a range has no length in floating point.
+    """
+    low, high = (min(max(end, -_LARGEST), _LARGEST) for end in (low, high))
     if is_log and high > 0:
         low = low if low > 0 else high / 1000
         bottom, top = _log_floor(low), _log_ceiling(high)
@@ -69,7 +74,7 @@ def tick_labels(axis: Axis, num_rows: int) -> dict[int, str]:
         return {}
     most = 2 if num_rows < 5 else min(6, (num_rows + 1) // 2)
     labels: dict[int, str] = {}
-    for value in _ticks(axis, most):
+    for value in tick_values(axis, most):
         label = format_value(value, 0 if axis.is_log else axis.high - axis.low)
         row = round((1 - axis.position(value)) * (num_rows - 1))
         if label not in labels.values():
@@ -77,7 +82,15 @@ def tick_labels(axis: Axis, num_rows: int) -> dict[int, str]:
     return labels
 
 
-def _ticks(axis: Axis, most: int) -> list[float]:
+def format_steps(step: int) -> str:
+    """``800``, ``12.5k``, ``30k``, ``1.2M``."""
+    for size, unit in ((1_000_000, "M"), (1_000, "k")):
+        if step >= size:
+            return f"{step / size:.2f}".rstrip("0").rstrip(".") + unit
+    return str(step)
+
+
+def tick_values(axis: Axis, most: int) -> list[float]:
     """Round values within the axis, its ends among them where they are as round; at least two."""
     ends = [axis.low, axis.high]
     if axis.is_log:

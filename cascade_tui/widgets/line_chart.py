@@ -17,7 +17,12 @@ from textual.strip import Strip
 
 from cascade_tui.follow.metrics import Series
 from cascade_tui.widgets.braille import DOTS_WIDE, ascii_mark, braille
-from cascade_tui.widgets.chart_axis import format_value, round_up_steps, tick_labels
+from cascade_tui.widgets.chart_axis import (
+    format_steps,
+    format_value,
+    round_up_steps,
+    tick_labels,
+)
 from cascade_tui.widgets.chart_plot import Cell, Curve, fit_curves, make_curve, plot
 from cascade_tui.widgets.rows import RowWidget
 
@@ -234,14 +239,6 @@ def _with_blanks_joined(cells: list[Cell]) -> Iterator[Cell]:
     for character, own in cells:
         style = style if character == " " else own
         yield character, style
-
-
-def format_steps(step: int) -> str:
-    """``800``, ``12.5k``, ``30k``, ``1.2M``."""
-    for size, unit in ((1_000_000, "M"), (1_000, "k")):
-        if step >= size:
-            return f"{step / size:.2f}".rstrip("0").rstrip(".") + unit
-    return str(step)
 
 
 def needs_ascii() -> bool:

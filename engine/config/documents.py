@@ -36,6 +36,8 @@ Path_ = tuple[str | int, ...]
 
 BACKENDS = "data_backend"
 PROMPTS = "validation_prompts"
+SCHEMA_KEY = "$schema"
+"""Names the JSON Schema by which an editor helps: no option, and nothing of the run."""
 _INDEXED = re.compile(r"(data_backend|validation_prompts)\[(.*)\](?:\.([\w-]+))?", re.DOTALL)
 
 
@@ -91,11 +93,18 @@ class Document:
 
     @property
     def values(self) -> dict[str, Any]:
-        """The values by key without leading ``--``; a bare list of backends is ``data_backend``."""
+        """The values by key without leading ``--``; a bare list of backends is ``data_backend``.
+
+        An editor's ``$schema`` is not among them.
+        """
         content = self._content()
         if isinstance(content, list):
             return {BACKENDS: content}
-        return {key.removeprefix("--"): value for key, value in content.items()}
+        return {
+            key.removeprefix("--"): value
+            for key, value in content.items()
+            if key != SCHEMA_KEY or not isinstance(value, str)
+        }
 
     @property
     def is_list(self) -> bool:

@@ -18,8 +18,8 @@ from engine.cache.build import (
 from engine.cache.keys import text_key
 from engine.cache.progress import BuildResult, CachePlan, CacheProgress
 from engine.cache.store import ShardStore
-from engine.config.backends import ImageBackend, TextEmbedBackend
-from engine.config.fields import TrainingConfig
+from engine.config.backends import ImageBackend
+from engine.config.cache_folders import latent_root, text_folder
 from engine.config.frozen import FrozenConfig
 from engine.config.weight_files import WeightFiles
 from engine.data.buckets import PlannedImage
@@ -43,19 +43,9 @@ class StoppedEarly(Exception):  # noqa: N818 - no error: somebody asked for it
     """A stop was asked for before the first step."""
 
 
-def cache_root(config: TrainingConfig) -> Path:
-    """The folder of a run's own caches."""
-    return Path(config.cache_dir) if config.cache_dir else Path(config.output_dir) / "cache"
-
-
 def text_root(frozen: FrozenConfig) -> Path:
-    backends = [b for b in frozen.backends if isinstance(b, TextEmbedBackend)]
-    chosen = next((b for b in backends if b.default), backends[0] if backends else None)
-    return Path(chosen.cache_dir) if chosen else cache_root(frozen.config) / "text"
-
-
-def latent_root(config: TrainingConfig, backend: ImageBackend) -> Path:
-    return Path(backend.cache_dir) if backend.cache_dir else cache_root(config) / "latents"
+    """The folder of the run's text cache."""
+    return text_folder(frozen.config, frozen.backends)
 
 
 def cache_text(

@@ -14,6 +14,7 @@ from engine.cache.build import CLIP_TEXT, CLIP_TEXT_POOLED
 from engine.cache.keys import latent_key, text_key
 from engine.cache.store import ShardStore
 from engine.config.backends import ImageBackend
+from engine.config.cache_folders import cache_root, latent_root
 from engine.config.frozen import FrozenConfig
 from engine.config.weight_files import WeightFiles
 from engine.data.buckets import plan_image
@@ -26,9 +27,7 @@ from engine.training.caching import (
     TEXT_DTYPE,
     Plan,
     cache_latents,
-    cache_root,
     cache_text,
-    latent_root,
     leave_if_stopped,
     text_root,
 )

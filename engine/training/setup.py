@@ -7,6 +7,7 @@ import json
 import torch
 
 from engine import __version__
+from engine.config.cache_folders import cache_root
 from engine.config.frozen import FrozenConfig
 from engine.config.weight_files import WeightFiles, locate_weights
 from engine.models.previewer import load_previewer
@@ -14,7 +15,7 @@ from engine.models.weights import WeightsError, hash_weights
 from engine.objective.weighting import build_weighting
 from engine.optim.build import build_optimizer, build_schedule
 from engine.run.files import atomic_write_json
-from engine.training.caching import StoppedEarly, cache_root
+from engine.training.caching import StoppedEarly
 from engine.training.data import (
     TrainingData,
     check_ranks_agree,

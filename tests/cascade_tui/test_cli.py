@@ -72,6 +72,12 @@ def test_status_and_logs_load_neither_textual_nor_torch_nor_pydantic(tmp_path):
         assert result.stderr.strip() == "[]"
 
 
+def test_a_locale_that_lacks_a_sign_gets_it_escaped():
+    result = cli("validate", "größe.toml", PYTHONIOENCODING="ascii")
+    assert (result.returncode, result.stderr) == (2, "")
+    assert "gr\\xf6\\xdfe.toml" in result.stdout
+
+
 def test_the_help_names_every_command():
     result = cli("--help")
     assert result.returncode == 0

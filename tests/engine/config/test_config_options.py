@@ -64,9 +64,11 @@ def test_every_key_of_the_quickstart_is_an_option():
 def test_the_schema_knows_every_option_and_what_a_file_may_hold_inline():
     schema = json_schema()
     assert schema["additionalProperties"] is False
-    assert set(schema["properties"]) == {*OPTIONS, "data_backend", "validation_prompts"}
+    inline = {"data_backend", "validation_prompts", "$schema"}
+    assert set(schema["properties"]) == {*OPTIONS, *inline}
     for key, option in OPTIONS.items():
-        assert schema["properties"][key]["description"] == option.help
+        unit = f" Unit: {option.unit}." if option.unit else ""
+        assert schema["properties"][key]["description"] == option.help + unit
         assert "x-option" not in schema["properties"][key]
     json.dumps(schema, allow_nan=False)
     references = [item["$ref"] for item in backends_schema()["items"]["anyOf"]]
