@@ -49,8 +49,8 @@ _OPTIMIZERS = _not_yet(
 )
 _SCHEDULERS = _not_yet(
     "lr_scheduler",
-    "cosine_with_restarts polynomial sine rex inverse_sqrt wsd",
-    "constant, constant_with_warmup, linear and cosine",
+    "rex inverse_sqrt wsd",
+    "constant, constant_with_warmup, linear, cosine, cosine_with_restarts, polynomial and sine",
 )
 
 
@@ -239,7 +239,15 @@ class TrainingConfig(BaseModel):
     learning_rate: float = option(
         1e-4, group="optimizer", gt=0, le=1, help="Peak learning rate; 5e-5 to 2e-4 suits a LoRA."
     )
-    lr_scheduler: Literal["constant", "constant_with_warmup", "linear", "cosine"] = option(
+    lr_scheduler: Literal[
+        "constant",
+        "constant_with_warmup",
+        "linear",
+        "cosine",
+        "cosine_with_restarts",
+        "polynomial",
+        "sine",
+    ] = option(
         "cosine",
         group="optimizer",
         help="Course of the learning rate over the run.",
@@ -249,7 +257,21 @@ class TrainingConfig(BaseModel):
         0, group="optimizer", ge=0, unit="steps", help="Steps of linear rise to the peak."
     )
     lr_end: float = option(
-        0.0, group="optimizer", ge=0, help="Learning rate at the end of linear and cosine."
+        0.0, group="optimizer", ge=0, help="Learning rate at the end, or the lowest, of the course."
+    )
+    lr_num_cycles: int = option(
+        1,
+        group="optimizer",
+        ge=1,
+        le=10_000,
+        help="Falls of cosine_with_restarts, or waves of sine, over the run.",
+    )
+    lr_power: float = option(
+        1.0,
+        group="optimizer",
+        gt=0,
+        le=100,
+        help="Power of polynomial: 1 is linear, more falls faster at first.",
     )
     adam_beta1: float = option(
         0.9, group="optimizer", ge=0, lt=1, help="Decay of the first moment."

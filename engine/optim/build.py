@@ -40,6 +40,8 @@ def build_schedule(config: TrainingConfig, num_steps: int) -> Schedule:
         num_steps=num_steps,
         warmup_steps=config.lr_warmup_steps,
         end=config.lr_end,
+        num_cycles=config.lr_num_cycles,
+        power=config.lr_power,
     )
 
 

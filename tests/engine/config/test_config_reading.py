@@ -114,7 +114,7 @@ def test_all_problems_of_all_fields_come_at_once_and_the_good_fields_stay():
         {"base_model_precision": "bf16"},
         {"optimizer": "prodigy"},
         {"optimizer": "bnb-adamw8bit"},
-        {"lr_scheduler": "polynomial"},
+        {"lr_scheduler": "wsd"},
         {"compile": True},
         {"push_to_hub": True},
         {"scheduled_sampling_max_step_offset": 3},
