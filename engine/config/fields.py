@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from engine.config.optimizers import ALIASES, OPTIMIZERS
 from engine.config.options import Option, option, options_of
 from engine.config.resolution import Resolution
 
@@ -42,10 +43,8 @@ _PRECISIONS = _not_yet(
 )
 _OPTIMIZERS = _not_yet(
     "optimizer",
-    "adafactor adamw8bit adamw-8bit ao-adamw8bit bnb-adamw8bit bnb-lion came dadaptation lion muon "
-    "optimi-adamw optimi-lion optimi-stableadamw prodigy schedule-free-adamw adamw_schedulefree "
-    "sgd soap stableadamw",
-    "adamw_bf16 and torch-adamw",
+    "ao-adamw8bit came dadaptation sgd soap",
+    f"{', '.join(OPTIMIZERS)}",
 )
 _SCHEDULERS = _not_yet(
     "lr_scheduler",
@@ -230,11 +229,30 @@ class TrainingConfig(BaseModel):
         1, group="training", ge=1, unit="steps", help="Steps between updates of the average."
     )
     # -- optimizer -----------------------------------------------------------------------------
-    optimizer: Literal["adamw_bf16", "torch-adamw"] = option(
+    optimizer: Literal[
+        "adamw_bf16",
+        "torch-adamw",
+        "adamw-8bit",
+        "lion",
+        "lion-8bit",
+        "adafactor",
+        "prodigy",
+        "adamw-schedulefree",
+        "stableadamw",
+        "muon",
+    ] = option(
         "adamw_bf16",
         group="optimizer",
-        help="adamw_bf16 keeps its moments in bf16; torch-adamw keeps them in fp32.",
+        help="adamw_bf16 keeps its moments in bf16, torch-adamw in fp32, adamw-8bit in 8 bits; "
+        "prodigy and adamw-schedulefree set step size or schedule themselves.",
         unsupported=_OPTIMIZERS,
+        aliases=ALIASES,
+    )
+    optimizer_config: str | None = option(
+        None,
+        group="optimizer",
+        help="Further arguments of the optimizer, as key=value, key=value; a list or table of "
+        "them in a file.",
     )
     learning_rate: float = option(
         1e-4, group="optimizer", gt=0, le=1, help="Peak learning rate; 5e-5 to 2e-4 suits a LoRA."

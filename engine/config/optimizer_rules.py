@@ -5,21 +5,73 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from engine.config.context import Context, Rule
-from engine.config.problems import Edit, Problem, error, warning
+from engine.config.fields import OPTIONS
+from engine.config.optimizers import (
+    ADAM_OPTIONS,
+    OPTIMIZERS,
+    OptimizerConfigError,
+    further_arguments,
+)
+from engine.config.problems import Edit, Problem, error, hint, warning
+
+
+def optimizer(context: Context) -> Iterator[Problem]:
+    """The optimizer is installed, takes its arguments, and uses what is set for it."""
+    config = context.config
+    name, facts = config.optimizer, OPTIMIZERS[config.optimizer]
+    if facts.package and not context.environment.has_package(facts.package):
+        message = f"{name} needs the package {facts.package}"
+        yield error("optimizer", message, f"pip install {facts.package}")
+    try:
+        further_arguments(name, config.optimizer_config)
+    except OptimizerConfigError as failure:
+        fix = "give key=value, key=value of the names that it takes"
+        yield error("optimizer_config", str(failure), fix if facts.arguments else "remove it")
+    for key in sorted((ADAM_OPTIONS - facts.options) & context.given):
+        if getattr(config, key) != OPTIONS[key].default:
+            message = f"optimizer {name} does not use it, so this has no effect"
+            yield warning(key, message, "remove it", Edit(key, None))
+    if name.startswith("lion") and "adam_beta2" not in context.given:
+        message = f"{config.adam_beta2:g} is long for {name}, which is published with 0.99"
+        yield hint("adam_beta2", message, "set it to 0.99", Edit("adam_beta2", 0.99))
+    if name == "adamw-schedulefree":
+        yield from _schedule_free(context)
+
+
+def _schedule_free(context: Context) -> Iterator[Problem]:
+    config = context.config
+    if not config.lr_scheduler.startswith("constant"):
+        edit = Edit("lr_scheduler", "constant_with_warmup")
+        message = (
+            f"adamw-schedulefree averages in place of a schedule; {config.lr_scheduler} on top"
+        )
+        yield warning(edit.key, message + " slows it twice", f"set it to {edit.value}", edit)
+    if config.use_ema:
+        message = "adamw-schedulefree keeps an average of the weights itself"
+        yield error("use_ema", message, "set it to false", Edit("use_ema", False))
+    if config.adam_beta1 == 0:
+        message = "adamw-schedulefree interpolates with it, and 0 leaves nothing to average"
+        yield error("adam_beta1", message, "set it to 0.9", Edit("adam_beta1", 0.9))
 
 
 def learning_rate(context: Context) -> Iterator[Problem]:
     """The learning rate is one that trains."""
     config = context.config
     rate = config.learning_rate
-    usual = "1e-4" if config.model_type == "lora" else "1e-5"
-    if rate > (2e-3 if config.model_type == "lora" else 5e-4):
-        yield warning(
-            "learning_rate",
-            f"{rate:g} is far above what a {config.model_type} training of this prior bears",
-            f"{usual} is usual",
-            Edit("learning_rate", float(usual)),
-        )
+    own = OPTIMIZERS[config.optimizer].usual_rates
+    lora = config.model_type == "lora"
+    low, usual, high = own or ((0.0, 1e-4, 2e-3) if lora else (0.0, 1e-5, 5e-4))
+    if low <= rate <= high:
+        return
+    of = f"optimizer {config.optimizer}" if own else f"a {config.model_type} training of this prior"
+    message = f"{rate:g} is far {'above' if rate > high else 'below'} what {of} "
+    message += "bears" if rate > high else "needs"
+    yield warning(
+        "learning_rate",
+        message,
+        f"{usual:.0e} is usual".replace("e-0", "e-").replace("e+00", ""),
+        Edit("learning_rate", usual),
+    )
 
 
 def schedule(context: Context) -> Iterator[Problem]:
@@ -54,4 +106,4 @@ def schedule(context: Context) -> Iterator[Problem]:
         yield warning(edit.key, message, "remove it, or set lr_scheduler to polynomial", edit)
 
 
-OPTIMIZER_RULES: Sequence[Rule] = (learning_rate, schedule)
+OPTIMIZER_RULES: Sequence[Rule] = (optimizer, learning_rate, schedule)

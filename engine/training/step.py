@@ -21,6 +21,7 @@ from engine.data.loader import Batch
 from engine.objective.schedule import diffuse, log_snr_of, training_t
 from engine.objective.weighting import Weighting
 from engine.optim.schedules import Schedule
+from engine.optim.state import takes_found_inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,7 @@ class TrainStep:
         self.prior = prior
         self.parameters = list(parameters.values())
         self.optimizer = optimizer
+        self.takes_found_inf = takes_found_inf(optimizer)
         self.schedule = schedule
         self.weighting = weighting
         self.max_grad_norm = max_grad_norm
@@ -71,7 +73,7 @@ class TrainStep:
         """Take optimizer step ``step`` (0-based) and return its device scalars.
 
         A step whose loss or gradient is not finite changes nothing: the optimizer is told so on
-        the device (``found_inf``), without a host sync.
+        the device (``found_inf``), without a host sync, where it knows that; else it is not asked.
         """
         losses, raws, log_snrs = [], [], []
         for index, batch in enumerate(micro_batches):
@@ -94,9 +96,12 @@ class TrainStep:
     def _update(self, step: int, finite: Tensor) -> None:
         for group in self.optimizer.param_groups:
             group["lr"] = self.schedule.at(step)
-        self.optimizer.grad_scale = None
-        self.optimizer.found_inf = (~finite).float()
-        self.optimizer.step()
+        if self.takes_found_inf:
+            self.optimizer.grad_scale = None
+            self.optimizer.found_inf = (~finite).float()
+            self.optimizer.step()
+        elif finite.item():
+            self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
 
     def _observe(self, log_snr_B: Tensor, raw_B: Tensor) -> None:

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from config_project import EVERYTHING
 
 from engine.config.environment import (
     existing_parent,
@@ -21,7 +22,7 @@ from engine.config.environment import (
 
 def test_the_test_environment_has_every_package_and_none_is_broken():
     environment = probe_environment()
-    assert environment.packages == {"torch", "torchvision", "torchao", "wandb", "tensorboard"}
+    assert environment.packages == EVERYTHING
     assert environment.broken == {}
 
 

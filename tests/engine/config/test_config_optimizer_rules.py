@@ -3,6 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from config_project import H100
+
+from engine.config.environment import Environment
+
+ADAFACTOR = {"optimizer": "adafactor", "learning_rate": 1e-2}
+LION = {"optimizer": "lion", "adam_beta2": 0.99}
+SCHEDULE_FREE = {"optimizer": "adamw-schedulefree", "lr_scheduler": "constant_with_warmup"}
 
 
 @pytest.mark.parametrize(
@@ -11,6 +18,14 @@ import pytest
         ("lr_num_cycles", "warning", {"lr_num_cycles": 3}),
         ("lr_num_cycles", "warning", {"lr_scheduler": "cosine_with_restarts"}),
         ("lr_power", "warning", {"lr_power": 2.0}),
+        ("learning_rate", "warning", {"optimizer": "prodigy"}),
+        ("learning_rate", "warning", {"optimizer": "adafactor"}),
+        ("adam_beta1", "warning", {**ADAFACTOR, "adam_beta1": 0.5}),
+        ("adam_epsilon", "warning", {**LION, "adam_epsilon": 1e-6}),
+        ("adam_beta2", "hint", {"optimizer": "lion"}),
+        ("lr_scheduler", "warning", {"optimizer": "adamw-schedulefree"}),
+        ("use_ema", "error", {**SCHEDULE_FREE, "use_ema": True}),
+        ("adam_beta1", "error", {**SCHEDULE_FREE, "adam_beta1": 0.0}),
     ],
 )
 def test_what_does_not_go_together_is_told_with_an_edit_that_mends_it(
@@ -31,7 +46,47 @@ def test_what_does_not_go_together_is_told_with_an_edit_that_mends_it(
         {"lr_scheduler": "cosine_with_restarts", "lr_num_cycles": 3},
         {"lr_scheduler": "polynomial", "lr_power": 2.0, "lr_end": 1e-6},
         {"lr_scheduler": "sine"},
+        {**ADAFACTOR, "optimizer_config": "d=2, beta2_decay=-0.7"},
+        {**LION, "adam_weight_decay": 0.1},
+        SCHEDULE_FREE,
+        {"optimizer": "prodigy", "learning_rate": 1.0, "optimizer_config": "d_coef=2"},
+        {"optimizer": "muon"},
+        {"optimizer": "bnb-adamw8bit"},
     ],
 )
 def test_what_goes_together_is_not_remarked_on(files, options):
     assert files.problems(**options) == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "package"),
+    [("adamw-8bit", "bitsandbytes"), ("prodigy", "pytorch_optimizer")],
+)
+def test_an_optimizer_whose_package_is_missing_is_an_error_with_the_command(files, name, package):
+    files.environment = Environment((H100,), frozenset({"torch", "torchvision"}))
+    problem = files.problem(
+        "optimizer", optimizer=name, learning_rate=1.0 if name == "prodigy" else 1e-4
+    )
+    assert problem.severity == "error"
+    assert problem.fix == f"pip install {package}"
+
+
+def test_an_unknown_argument_of_the_optimizer_is_an_error_that_names_those_there_are(files):
+    problem = files.problem(
+        "optimizer_config", optimizer="prodigy", learning_rate=1.0, optimizer_config="d_coeff=2"
+    )
+    assert problem.severity == "error"
+    assert "did you mean d_coef?" in problem.message
+    assert "safeguard_warmup" in problem.message
+
+
+@pytest.mark.parametrize(
+    "written", ["d_coef=2, use=1", ["d_coef=2", "use=1"], {"d_coef": 2, "use": 1}]
+)
+def test_further_arguments_are_a_text_a_list_or_a_table(files, written):
+    project = files.load(optimizer="prodigy", learning_rate=1.0, optimizer_config=written)
+    assert project.config.optimizer_config == "d_coef=2, use=1"
+
+
+def test_another_name_of_an_optimizer_is_read_as_ours(files):
+    assert files.load(optimizer="adamw_schedulefree").config.optimizer == "adamw-schedulefree"
