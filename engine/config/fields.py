@@ -211,11 +211,47 @@ class TrainingConfig(BaseModel):
         lt=2**32,
         help="Seed of order, noise, crops and initial weights.",
     )
-    snr_weighting: Literal["p2", "adaptive", "constant"] = option(
+    snr_weighting: Literal["p2", "adaptive", "constant", "min_snr"] = option(
         "p2",
         group="training",
         help="How noise levels count in the loss: p2 is the published recipe for LoRA, adaptive "
-        "the one for full fine-tuning.",
+        "the one for full fine-tuning; min_snr is min(SNR, gamma) / SNR.",
+    )
+    min_snr_gamma: float = option(
+        5.0,
+        group="training",
+        gt=0,
+        le=10_000,
+        help="SNR from which min_snr counts cleaner noise levels less; 5 is usual.",
+    )
+    loss_type: Literal["l2", "huber"] = option(
+        "l2",
+        group="training",
+        help="How an error d of the predicted noise counts: l2 is d^2, the published one; huber is "
+        "d^2 up to huber_delta and goes on straight.",
+    )
+    huber_delta: float = option(
+        0.1,
+        group="training",
+        gt=0,
+        le=100,
+        help="Error from which huber counts delta * (2 |d| - delta) instead of d^2.",
+    )
+    noise_offset: float = option(
+        0.0,
+        group="training",
+        ge=0,
+        le=1,
+        help="Share of noise that is the same over a whole channel, for very dark and bright "
+        "pictures; 0.05 to 0.1 is usual, 0 is off.",
+    )
+    input_perturbation: float = option(
+        0.0,
+        group="training",
+        ge=0,
+        le=1,
+        help="Share of further noise in what the network sees but not in its target, against "
+        "exposure bias; 0.1 is usual, 0 is off.",
     )
     use_ema: bool = option(
         False,
@@ -301,6 +337,12 @@ class TrainingConfig(BaseModel):
     adam_weight_decay: float = option(0.01, group="optimizer", ge=0, help="Decoupled weight decay.")
     max_grad_norm: float = option(
         1.0, group="optimizer", gt=0, help="Gradients are scaled down to this norm."
+    )
+    max_grad_value: float | None = option(
+        None,
+        group="optimizer",
+        gt=0,
+        help="Each number of the gradients is cut to this size, instead of scaling them by norm.",
     )
     # -- precision -----------------------------------------------------------------------------
     mixed_precision: Literal["no", "bf16", "fp16"] = option(

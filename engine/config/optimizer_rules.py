@@ -106,4 +106,29 @@ def schedule(context: Context) -> Iterator[Problem]:
         yield warning(edit.key, message, "remove it, or set lr_scheduler to polynomial", edit)
 
 
-OPTIMIZER_RULES: Sequence[Rule] = (optimizer, learning_rate, schedule)
+def clipping(context: Context) -> Iterator[Problem]:
+    """Gradients are clipped in one way."""
+    value = context.config.max_grad_value
+    if value is not None and "max_grad_norm" in context.given:
+        message = f"max_grad_value {value:g} takes its place, so this has no effect"
+        edit = Edit("max_grad_norm", None)
+        yield warning(edit.key, message, "remove one of the two", edit)
+
+
+def loss(context: Context) -> Iterator[Problem]:
+    """The loss uses what is set for it, and what is set goes together."""
+    config = context.config
+    for key, owner, value in (
+        ("min_snr_gamma", "snr_weighting", "min_snr"),
+        ("huber_delta", "loss_type", "huber"),
+    ):
+        if key in context.given and getattr(config, owner) != value:
+            message = f"{owner} {getattr(config, owner)} does not use it, so this has no effect"
+            fix = f"remove it, or set {owner} to {value}"
+            yield warning(key, message, fix, Edit(key, None))
+    if config.noise_offset > 0.3:
+        message = f"{config.noise_offset:g} is far above the 0.05 to 0.1 that is usual"
+        yield warning("noise_offset", message, "set it to 0.1", Edit("noise_offset", 0.1))
+
+
+OPTIMIZER_RULES: Sequence[Rule] = (optimizer, learning_rate, schedule, clipping, loss)

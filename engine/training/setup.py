@@ -11,6 +11,7 @@ from engine.config.frozen import FrozenConfig
 from engine.config.weight_files import WeightFiles, locate_weights
 from engine.models.previewer import load_previewer
 from engine.models.weights import WeightsError, hash_weights
+from engine.objective.loss import Loss
 from engine.objective.weighting import build_weighting
 from engine.optim.build import build_optimizer, build_schedule
 from engine.run.files import atomic_write_json
@@ -24,7 +25,7 @@ from engine.training.data import (
 from engine.training.exporting import export
 from engine.training.model import TrainedModel, build_model
 from engine.training.session import Session
-from engine.training.step import TrainStep
+from engine.training.step import Clipping, TrainStep
 from engine.training.trainer import Outcome, Trainer
 from engine.training.validation import NEGATIVE, ValidationPrompt, Validator
 
@@ -99,8 +100,9 @@ def _build_trainer(
         model.parameters,
         model.optimizer,
         build_schedule(config, num_steps),
-        build_weighting(config.snr_weighting, session.device),
-        max_grad_norm=config.max_grad_norm,
+        build_weighting(config.snr_weighting, session.device, min_snr_gamma=config.min_snr_gamma),
+        loss=Loss(config.loss_type, config.huber_delta),
+        clip=Clipping(config.max_grad_norm, config.max_grad_value),
         seed=config.seed,
     )
     validator = Validator(
