@@ -6,6 +6,7 @@ Light, so that a config is checked without torch; a test compares it with the cl
 from __future__ import annotations
 
 import ast
+import contextlib
 import difflib
 import json
 import re
@@ -25,33 +26,40 @@ class OptimizerFacts:
     ``package`` is the import name of what it needs beside torch; ``options`` are those of
     :data:`ADAM_OPTIONS` that it uses; ``arguments`` are what ``optimizer_config`` may set further,
     with their types; ``usual_rates`` the learning rates below and above which something is amiss,
-    and the usual one, where they are not those of Adam.
+    and the usual one, where they are not those of Adam; ``state_bytes`` what it keeps for each
+    trained number.
     """
 
     options: frozenset[str] = ADAM_OPTIONS
     package: str = ""
     arguments: Mapping[str, type] = field(default_factory=dict)
     usual_rates: tuple[float, float, float] | None = None
+    state_bytes: int = 8
 
 
 OPTIMIZERS: Mapping[str, OptimizerFacts] = {
-    "adamw_bf16": OptimizerFacts(),
+    "adamw_bf16": OptimizerFacts(state_bytes=4),
     "torch-adamw": OptimizerFacts(arguments={"amsgrad": bool}),
-    "adamw-8bit": OptimizerFacts(package="bitsandbytes", arguments={"min_8bit_size": int}),
+    "adamw-8bit": OptimizerFacts(
+        package="bitsandbytes", arguments={"min_8bit_size": int}, state_bytes=2
+    ),
     "lion": OptimizerFacts(
         options=frozenset({*_BETAS, "adam_weight_decay"}),
         package="pytorch_optimizer",
         arguments={"weight_decouple": bool, "fixed_decay": bool},
+        state_bytes=4,
     ),
     "lion-8bit": OptimizerFacts(
         options=frozenset({*_BETAS, "adam_weight_decay"}),
         package="bitsandbytes",
         arguments={"min_8bit_size": int},
+        state_bytes=1,
     ),
     "adafactor": OptimizerFacts(
         options=frozenset({"adam_weight_decay"}),
         arguments={"beta2_decay": float, "eps": tuple, "d": float},
         usual_rates=(1e-3, 1e-2, 0.1),  # relative to the root mean square of each weight
+        state_bytes=0,
     ),
     "prodigy": OptimizerFacts(
         package="pytorch_optimizer",
@@ -66,6 +74,7 @@ OPTIMIZERS: Mapping[str, OptimizerFacts] = {
             "safeguard_warmup": bool,
         },
         usual_rates=(0.1, 1.0, 1.0),  # a factor on the step size that it finds itself
+        state_bytes=16,
     ),
     "adamw-schedulefree": OptimizerFacts(
         package="pytorch_optimizer",
@@ -89,6 +98,7 @@ OPTIMIZERS: Mapping[str, OptimizerFacts] = {
             "use_adjusted_lr": bool,
             "weight_decouple": bool,
         },
+        state_bytes=4,
     ),
 }
 
@@ -113,7 +123,13 @@ class OptimizerConfigError(ValueError):
 
 
 def as_one_text(value: Any) -> Any:
-    """``optimizer_config`` as ``a=1, b=2``, from a table or a list of ``key=value``; else as is."""
+    """``optimizer_config`` as ``a=1, b=2``, from a table or a list of ``key=value``; else as is.
+
+    The form shows a table as JSON, and gives it back so.
+    """
+    if isinstance(value, str) and value.lstrip().startswith(("{", "[")):
+        with contextlib.suppress(ValueError):
+            value = json.loads(value)
     if isinstance(value, Mapping):
         return ", ".join(f"{key}={json.dumps(part, default=str)}" for key, part in value.items())
     if isinstance(value, list | tuple) and all(isinstance(part, str) for part in value):

@@ -16,6 +16,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from engine.optim.adamw_bf16 import AdamWBF16
+
 _GROUP, _NONE = "#group", "none"
 _LEARNT_BY_GROUPS = frozenset(
     {"step", "d", "d_max", "d_hat", "d_numerator", "d_de_nom", "weight_sum", "lr_max", "train_mode"}
@@ -87,10 +89,14 @@ def load_optimizer_tensors(
     for index, group in enumerate(optimizer.param_groups):
         device = group["params"][0].device
         group.update(_values(by_owner.get(f"{_GROUP}{index}", {}), device))
+    # Who takes found_inf counts steps on the device; the others count on the host.
+    step_on_host = not takes_found_inf(optimizer)
     for name, parameter in parameters.items():
-        # torch's fused AdamW wants its step counter on the parameter's device, as float32.
         if name in by_owner:
-            optimizer.state[parameter].update(_values(by_owner[name], parameter.device))
+            values = _values(by_owner[name], parameter.device)
+            if step_on_host and isinstance(values.get("step"), Tensor):
+                values["step"] = values["step"].cpu()
+            optimizer.state[parameter].update(values)
 
 
 def _values(named: Mapping[str, Tensor], device: torch.device) -> dict[str, Any]:
@@ -106,8 +112,6 @@ def _values(named: Mapping[str, Tensor], device: torch.device) -> dict[str, Any]
 
 def takes_found_inf(optimizer: torch.optim.Optimizer) -> bool:
     """Whether ``found_inf`` on the device makes its step a no-op, without a host sync."""
-    from engine.optim.adamw_bf16 import AdamWBF16
-
     return isinstance(optimizer, AdamWBF16) or bool(optimizer.defaults.get("fused"))
 
 

@@ -6,6 +6,7 @@ import pytest
 from config_project import H100
 
 from engine.config.environment import Environment
+from engine.config.loading import load_project
 
 ADAFACTOR = {"optimizer": "adafactor", "learning_rate": 1e-2}
 LION = {"optimizer": "lion", "adam_beta2": 0.99}
@@ -89,7 +90,13 @@ def test_an_unknown_argument_of_the_optimizer_is_an_error_that_names_those_there
 
 
 @pytest.mark.parametrize(
-    "written", ["d_coef=2, use=1", ["d_coef=2", "use=1"], {"d_coef": 2, "use": 1}]
+    "written",
+    [
+        "d_coef=2, use=1",
+        ["d_coef=2", "use=1"],
+        {"d_coef": 2, "use": 1},
+        '{"d_coef": 2, "use": 1}',
+    ],
 )
 def test_further_arguments_are_a_text_a_list_or_a_table(files, written):
     project = files.load(optimizer="prodigy", learning_rate=1.0, optimizer_config=written)
@@ -98,3 +105,13 @@ def test_further_arguments_are_a_text_a_list_or_a_table(files, written):
 
 def test_another_name_of_an_optimizer_is_read_as_ours(files):
     assert files.load(optimizer="adamw_schedulefree").config.optimizer == "adamw-schedulefree"
+
+
+def test_further_arguments_may_be_a_table_of_a_toml_file(tmp_path):
+    path = tmp_path / "config.toml"
+    path.write_text("optimizer = 'prodigy'\n[optimizer_config]\nd_coef = 2.5\nuse_bias = 1\n")
+    project = load_project(path)
+    assert project.config.optimizer_config == "d_coef=2.5, use_bias=1"
+    [problem] = [p for p in project.problems if p.key == "optimizer_config"]
+    assert "use_bias" in problem.message
+    assert problem.where.endswith(("config.toml:2", "config.toml:2:1"))

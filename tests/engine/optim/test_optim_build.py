@@ -180,3 +180,14 @@ def test_moments_of_large_weights_are_in_8_bits(name):
     _train(model, optimizer, 0, 1)
     assert optimizer.state[model[2].weight]["state1"].dtype == torch.uint8
     assert optimizer.state[model[4].weight]["state1"].dtype == torch.float32
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_state_is_as_large_as_the_check_of_the_disk_says(name):
+    model = torch.nn.Linear(256, 256, bias=False)
+    optimizer = _optimizer(model, name)
+    model(torch.randn(1, 256)).sum().backward()
+    optimizer.step()
+    tensors = optimizer_tensors(optimizer, dict(model.named_parameters())).values()
+    size = sum(value.numel() * value.element_size() for value in tensors)
+    assert size / 256**2 == pytest.approx(OPTIMIZERS[name].state_bytes, abs=0.2)
