@@ -1,4 +1,7 @@
-"""Rules about the optimizer, the course of its learning rate, and the loss."""
+"""Rules about the optimizer, the course of its learning rate, and the loss.
+
+That an option has no effect is told when it is not at its default: a frozen config sets them all.
+"""
 
 from __future__ import annotations
 
@@ -27,15 +30,19 @@ def optimizer(context: Context) -> Iterator[Problem]:
     except OptimizerConfigError as failure:
         fix = "give key=value, key=value of the names that it takes"
         yield error("optimizer_config", str(failure), fix if facts.arguments else "remove it")
-    for key in sorted((ADAM_OPTIONS - facts.options) & context.given):
-        if getattr(config, key) != OPTIONS[key].default:
+    for key in sorted(ADAM_OPTIONS - facts.options):
+        if _is_set(context, key):
             message = f"optimizer {name} does not use it, so this has no effect"
             yield warning(key, message, "remove it", Edit(key, None))
-    if name.startswith("lion") and "adam_beta2" not in context.given:
+    if name.startswith("lion") and not _is_set(context, "adam_beta2"):
         message = f"{config.adam_beta2:g} is long for {name}, which is published with 0.99"
         yield hint("adam_beta2", message, "set it to 0.99", Edit("adam_beta2", 0.99))
     if name == "adamw-schedulefree":
         yield from _schedule_free(context)
+
+
+def _is_set(context: Context, key: str) -> bool:
+    return bool(getattr(context.config, key) != OPTIONS[key].default)
 
 
 def _schedule_free(context: Context) -> Iterator[Problem]:
@@ -109,7 +116,7 @@ def schedule(context: Context) -> Iterator[Problem]:
 def clipping(context: Context) -> Iterator[Problem]:
     """Gradients are clipped in one way."""
     value = context.config.max_grad_value
-    if value is not None and "max_grad_norm" in context.given:
+    if value is not None and _is_set(context, "max_grad_norm"):
         message = f"max_grad_value {value:g} takes its place, so this has no effect"
         edit = Edit("max_grad_norm", None)
         yield warning(edit.key, message, "remove one of the two", edit)
@@ -122,7 +129,7 @@ def loss(context: Context) -> Iterator[Problem]:
         ("min_snr_gamma", "snr_weighting", "min_snr"),
         ("huber_delta", "loss_type", "huber"),
     ):
-        if key in context.given and getattr(config, owner) != value:
+        if _is_set(context, key) and getattr(config, owner) != value:
             message = f"{owner} {getattr(config, owner)} does not use it, so this has no effect"
             fix = f"remove it, or set {owner} to {value}"
             yield warning(key, message, fix, Edit(key, None))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from engine.config.backends import ImageBackend, TextEmbedBackend
-from engine.config.fields import TrainingConfig, clean_schema
+from engine.config.fields import OPTIONS, TrainingConfig, clean_schema
 
 
 def json_schema() -> dict[str, Any]:
@@ -13,6 +13,13 @@ def json_schema() -> dict[str, Any]:
     schema = clean_schema(TrainingConfig)
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     schema["title"] = "cascade-tui training config"
+    for key, option in OPTIONS.items():
+        if option.aliases:
+            schema["properties"][key]["enum"] += option.aliases
+    schema["properties"]["optimizer_config"]["anyOf"] += [
+        {"type": "array", "items": {"type": "string"}},
+        {"type": "object"},
+    ]
     definitions = schema.setdefault("$defs", {})
     backends = backends_schema()
     definitions |= backends.pop("$defs")
