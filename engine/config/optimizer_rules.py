@@ -30,7 +30,11 @@ def optimizer(context: Context) -> Iterator[Problem]:
     except OptimizerConfigError as failure:
         fix = "give key=value, key=value of the names that it takes"
         yield error("optimizer_config", str(failure), fix if facts.arguments else "remove it")
-    for key in sorted(ADAM_OPTIONS - facts.options):
+    unused = ADAM_OPTIONS - facts.options
+    is_plain_lora = config.lora_type == "standard" and not config.use_dora
+    if name == "muon" and config.model_type == "lora" and is_plain_lora:
+        unused |= ADAM_OPTIONS - {"adam_weight_decay"}  # its AdamW has no part: all are matrices
+    for key in sorted(unused):
         if _is_set(context, key):
             message = f"optimizer {name} does not use it, so this has no effect"
             yield warning(key, message, "remove it", Edit(key, None))

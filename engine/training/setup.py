@@ -84,17 +84,11 @@ def _num_steps(session: Session, data: TrainingData) -> int:
     return config.num_train_epochs * data.order.batches_per_epoch
 
 
-def _build_trainer(
-    session: Session,
-    frozen: FrozenConfig,
-    weights: WeightFiles,
-    data: TrainingData,
-    model: TrainedModel,
-    num_steps: int,
-) -> Trainer:
+def build_step(session: Session, model: TrainedModel, num_steps: int) -> TrainStep:
+    """Give the model its optimizer, and build the step that trains it as the config says."""
     config = session.config
     model.optimizer = build_optimizer(model.parameters, config)
-    step = TrainStep(
+    return TrainStep(
         session.accelerator,
         session.accelerator.prepare_model(model.prior),
         model.parameters,
@@ -105,6 +99,18 @@ def _build_trainer(
         clip=Clipping(config.max_grad_norm, config.max_grad_value),
         seed=config.seed,
     )
+
+
+def _build_trainer(
+    session: Session,
+    frozen: FrozenConfig,
+    weights: WeightFiles,
+    data: TrainingData,
+    model: TrainedModel,
+    num_steps: int,
+) -> Trainer:
+    step = build_step(session, model, num_steps)
+    config = session.config
     validator = Validator(
         session,
         tuple(_prompt(data, name, text) for name, text in validation_prompts(frozen).items()),

@@ -27,6 +27,7 @@ SCHEDULE_FREE = {"optimizer": "adamw-schedulefree", "lr_scheduler": "constant_wi
         ("learning_rate", "warning", {"optimizer": "adafactor"}),
         ("adam_beta1", "warning", {**ADAFACTOR, "adam_beta1": 0.5}),
         ("adam_epsilon", "warning", {**LION, "adam_epsilon": 1e-6}),
+        ("adam_beta1", "warning", {"optimizer": "muon", "adam_beta1": 0.8}),
         ("adam_beta2", "hint", {"optimizer": "lion"}),
         ("lr_scheduler", "warning", {"optimizer": "adamw-schedulefree"}),
         ("use_ema", "error", {**SCHEDULE_FREE, "use_ema": True}),
@@ -59,7 +60,7 @@ def test_what_does_not_go_together_is_told_with_an_edit_that_mends_it(
         {**LION, "adam_weight_decay": 0.1},
         SCHEDULE_FREE,
         {"optimizer": "prodigy", "learning_rate": 1.0, "optimizer_config": "d_coef=2"},
-        {"optimizer": "muon"},
+        {"optimizer": "muon", "adam_weight_decay": 0.1},
         {"optimizer": "bnb-adamw8bit"},
     ],
 )
