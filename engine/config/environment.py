@@ -16,7 +16,10 @@ _NETWORK_FILE_SYSTEMS = frozenset(
      "fuse.blobfuse2", "fuse.glusterfs", "fuse.juicefs", "fuse.mount-s3"}
 )  # fmt: skip
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
-_PACKAGES = ("torch", "torchvision", "torchao", "bitsandbytes", "wandb", "tensorboard")
+_PACKAGES = (
+    "torch", "torchvision", "torchao", "bitsandbytes", "pytorch_optimizer", "lycoris",
+    "wandb", "tensorboard", "trackio",
+)  # fmt: skip
 _MOUNTS = Path("/proc/self/mounts")
 MAX_LOOKED_AT = 20_000
 """Directory entries after which a folder without a picture is taken for one without pictures."""

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from engine.config.optimizers import ALIASES, OPTIMIZERS
 from engine.config.options import Option, option, options_of
 from engine.config.resolution import Resolution
 
@@ -42,15 +43,13 @@ _PRECISIONS = _not_yet(
 )
 _OPTIMIZERS = _not_yet(
     "optimizer",
-    "adafactor adamw8bit adamw-8bit ao-adamw8bit bnb-adamw8bit bnb-lion came dadaptation lion muon "
-    "optimi-adamw optimi-lion optimi-stableadamw prodigy schedule-free-adamw adamw_schedulefree "
-    "sgd soap stableadamw",
-    "adamw_bf16 and torch-adamw",
+    "ao-adamw8bit came dadaptation sgd soap",
+    f"{', '.join(OPTIMIZERS)}",
 )
 _SCHEDULERS = _not_yet(
     "lr_scheduler",
-    "cosine_with_restarts polynomial sine rex inverse_sqrt wsd",
-    "constant, constant_with_warmup, linear and cosine",
+    "rex inverse_sqrt wsd",
+    "constant, constant_with_warmup, linear, cosine, cosine_with_restarts, polynomial and sine",
 )
 
 
@@ -212,11 +211,47 @@ class TrainingConfig(BaseModel):
         lt=2**32,
         help="Seed of order, noise, crops and initial weights.",
     )
-    snr_weighting: Literal["p2", "adaptive", "constant"] = option(
+    snr_weighting: Literal["p2", "adaptive", "constant", "min_snr"] = option(
         "p2",
         group="training",
         help="How noise levels count in the loss: p2 is the published recipe for LoRA, adaptive "
-        "the one for full fine-tuning.",
+        "the one for full fine-tuning; min_snr is min(SNR, gamma) / SNR.",
+    )
+    min_snr_gamma: float = option(
+        5.0,
+        group="training",
+        gt=0,
+        le=10_000,
+        help="SNR from which min_snr counts cleaner noise levels less; 5 is usual.",
+    )
+    loss_type: Literal["l2", "huber"] = option(
+        "l2",
+        group="training",
+        help="How an error d of the predicted noise counts: l2 is d^2, the published one; huber is "
+        "d^2 up to huber_delta and goes on straight.",
+    )
+    huber_delta: float = option(
+        0.1,
+        group="training",
+        gt=0,
+        le=100,
+        help="Error from which huber counts delta * (2 |d| - delta) instead of d^2.",
+    )
+    noise_offset: float = option(
+        0.0,
+        group="training",
+        ge=0,
+        le=1,
+        help="Share of noise that is the same over a whole channel, for very dark and bright "
+        "pictures; 0.05 to 0.1 is usual, 0 is off.",
+    )
+    input_perturbation: float = option(
+        0.0,
+        group="training",
+        ge=0,
+        le=1,
+        help="Share of further noise in what the network sees but not in its target, against "
+        "exposure bias; 0.1 is usual, 0 is off.",
     )
     use_ema: bool = option(
         False,
@@ -230,16 +265,43 @@ class TrainingConfig(BaseModel):
         1, group="training", ge=1, unit="steps", help="Steps between updates of the average."
     )
     # -- optimizer -----------------------------------------------------------------------------
-    optimizer: Literal["adamw_bf16", "torch-adamw"] = option(
+    optimizer: Literal[
+        "adamw_bf16",
+        "torch-adamw",
+        "adamw-8bit",
+        "lion",
+        "lion-8bit",
+        "adafactor",
+        "prodigy",
+        "adamw-schedulefree",
+        "stableadamw",
+        "muon",
+    ] = option(
         "adamw_bf16",
         group="optimizer",
-        help="adamw_bf16 keeps its moments in bf16; torch-adamw keeps them in fp32.",
+        help="adamw_bf16 keeps its moments in bf16, torch-adamw in fp32, adamw-8bit in 8 bits; "
+        "prodigy and adamw-schedulefree set step size or schedule themselves.",
         unsupported=_OPTIMIZERS,
+        aliases=ALIASES,
+    )
+    optimizer_config: str | None = option(
+        None,
+        group="optimizer",
+        help="Further arguments of the optimizer, as key=value, key=value; a list or table of "
+        "them in a file.",
     )
     learning_rate: float = option(
         1e-4, group="optimizer", gt=0, le=1, help="Peak learning rate; 5e-5 to 2e-4 suits a LoRA."
     )
-    lr_scheduler: Literal["constant", "constant_with_warmup", "linear", "cosine"] = option(
+    lr_scheduler: Literal[
+        "constant",
+        "constant_with_warmup",
+        "linear",
+        "cosine",
+        "cosine_with_restarts",
+        "polynomial",
+        "sine",
+    ] = option(
         "cosine",
         group="optimizer",
         help="Course of the learning rate over the run.",
@@ -249,7 +311,21 @@ class TrainingConfig(BaseModel):
         0, group="optimizer", ge=0, unit="steps", help="Steps of linear rise to the peak."
     )
     lr_end: float = option(
-        0.0, group="optimizer", ge=0, help="Learning rate at the end of linear and cosine."
+        0.0, group="optimizer", ge=0, help="Learning rate at the end, or the lowest, of the course."
+    )
+    lr_num_cycles: int = option(
+        1,
+        group="optimizer",
+        ge=1,
+        le=10_000,
+        help="Falls of cosine_with_restarts, or waves of sine, over the run.",
+    )
+    lr_power: float = option(
+        1.0,
+        group="optimizer",
+        gt=0,
+        le=100,
+        help="Power of polynomial: 1 is linear, more falls faster at first.",
     )
     adam_beta1: float = option(
         0.9, group="optimizer", ge=0, lt=1, help="Decay of the first moment."
@@ -261,6 +337,12 @@ class TrainingConfig(BaseModel):
     adam_weight_decay: float = option(0.01, group="optimizer", ge=0, help="Decoupled weight decay.")
     max_grad_norm: float = option(
         1.0, group="optimizer", gt=0, help="Gradients are scaled down to this norm."
+    )
+    max_grad_value: float | None = option(
+        None,
+        group="optimizer",
+        gt=0,
+        help="Each number of the gradients is cut to this size, instead of scaling them by norm.",
     )
     # -- precision -----------------------------------------------------------------------------
     mixed_precision: Literal["no", "bf16", "fp16"] = option(

@@ -16,6 +16,7 @@ from engine.config.environment import (
     network_file_system,
     why_not_writable,
 )
+from engine.config.optimizers import OPTIMIZERS
 from engine.config.problems import Problem, error, hint, warning
 
 # One checkpoint: fp32 weights, and the optimizer's two moments in bf16 or fp32. Parameters in
@@ -136,7 +137,7 @@ def checkpoint_bytes(context: Context) -> float | None:
     else:
         per_rank = _LORA_PARAMETERS_PER_RANK[config.model_flavour]
         trained = per_rank * config.lora_rank * _LORA_TARGET_FACTOR[config.lora_target]
-    moments = 4 if config.optimizer == "adamw_bf16" else 8
+    moments = OPTIMIZERS[config.optimizer].state_bytes
     return trained * (4 + moments + (4 if config.use_ema else 0))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, Field
@@ -20,7 +20,7 @@ class Option:
     ``choices`` are those that work; None is allowed too when ``is_optional``.
 
     ``unsupported`` is a reason (the option does nothing yet: only its default is accepted) or a
-    map from values to reasons.
+    map from values to reasons. ``aliases`` are other names of choices, read as those.
     """
 
     key: str
@@ -37,6 +37,7 @@ class Option:
     is_optional: bool
     is_minimum_excluded: bool = False
     is_maximum_excluded: bool = False
+    aliases: Mapping[str, str] = field(default_factory=dict)
 
     def reason_unsupported(self, value: Any) -> str | None:
         """Why this value does nothing yet; None if it works."""
@@ -58,6 +59,7 @@ def option(
     kind: Kind | None = None,
     since: str = "0.1",
     unsupported: Unsupported | None = None,
+    aliases: Mapping[str, str] | None = None,
     **limits: Any,
 ) -> Any:
     """Declare an option's default, group and help; ``limits`` are pydantic's ge, gt, le, lt."""
@@ -68,6 +70,7 @@ def option(
         "since": since,
         "unsupported": unsupported,
         "choices": choices,
+        "aliases": dict(aliases or {}),
     }
     return Field(default, description=help, json_schema_extra={"x-option": extra}, **limits)
 
@@ -77,32 +80,33 @@ def options_of(model: type[BaseModel]) -> dict[str, Option]:
     return {key: _describe(key, field) for key, field in model.model_fields.items()}
 
 
-def _describe(key: str, field: FieldInfo) -> Option:
-    extra = field.json_schema_extra
+def _describe(key: str, info: FieldInfo) -> Option:
+    extra = info.json_schema_extra
     assert isinstance(extra, dict), f"{key} is not declared with option()"
     own: dict[str, Any] = extra["x-option"]  # type: ignore[assignment]
-    kind, choices, optional = _kind_of(field.annotation)
+    kind, choices, optional = _kind_of(info.annotation)
     limits = {
         name: float(value)
-        for item in field.metadata
+        for item in info.metadata
         for name in ("ge", "gt", "le", "lt")
         if (value := getattr(item, name, None)) is not None
     }
     return Option(
         key=key,
         kind=own["kind"] or kind,
-        default=None if field.is_required() else field.get_default(call_default_factory=True),
+        default=None if info.is_required() else info.get_default(call_default_factory=True),
         unit=own["unit"],
         minimum=limits.get("ge", limits.get("gt")),
         maximum=limits.get("le", limits.get("lt")),
         choices=own["choices"] or choices,
         group=own["group"],
-        help=field.description or "",
+        help=info.description or "",
         since=own["since"],
         unsupported=own["unsupported"],
         is_optional=optional,
         is_minimum_excluded="gt" in limits,
         is_maximum_excluded="lt" in limits,
+        aliases=own["aliases"],
     )
 
 

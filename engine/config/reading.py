@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from engine.config.optimizers import as_one_text
 from engine.config.options import Option, options_of
 from engine.config.problems import Edit, Problem, error
 
@@ -59,6 +60,10 @@ def _normal(option: Option, value: Any) -> Any:
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(","))
         return tuple(value) if isinstance(value, list | tuple) else value
+    if option.key == "optimizer_config":
+        value = as_one_text(value)
+    if isinstance(value, str) and value in option.aliases:
+        return option.aliases[value]
     if option.key == "resume_from_checkpoint" and type(value) is int:
         return str(value)
     if value == "" and option.is_optional and option.kind in ("path", "text", "choice"):

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 
 from engine.config.backend_rules import BACKEND_RULES
 from engine.config.context import Context, Rule, trained_range
+from engine.config.optimizer_rules import OPTIMIZER_RULES
 from engine.config.problems import Edit, Problem, error, hint, warning
 from engine.config.resolution import GRID_PX
 from engine.config.weight_files import PUBLISHED_DECODERS, is_folder, local_decoder
@@ -88,33 +89,6 @@ def steps(context: Context) -> Iterator[Problem]:
             "max_train_steps is set too, and wins",
             "remove one of the two",
             Edit("num_train_epochs", None),
-        )
-
-
-def learning_rate(context: Context) -> Iterator[Problem]:
-    """The learning rate is one that trains, and the schedule uses what is set for it."""
-    config = context.config
-    name, rate = config.lr_scheduler, config.learning_rate
-    usual = "1e-4" if config.model_type == "lora" else "1e-5"
-    if rate > (2e-3 if config.model_type == "lora" else 5e-4):
-        yield warning(
-            "learning_rate",
-            f"{rate:g} is far above what a {config.model_type} training of this prior bears",
-            f"{usual} is usual",
-            Edit("learning_rate", float(usual)),
-        )
-    if name == "constant" and config.lr_warmup_steps:
-        edit = Edit("lr_scheduler", "constant_with_warmup")
-        message = "lr_scheduler constant has no warm-up, so this has no effect"
-        yield warning("lr_warmup_steps", message, f"set lr_scheduler to {edit.value}", edit)
-    if name.startswith("constant") and config.lr_end:
-        message = f"lr_scheduler {name} ends where it began, so this has no effect"
-        edit = Edit("lr_end", None)
-        yield warning("lr_end", message, "remove it, or set lr_scheduler to cosine", edit)
-    elif config.lr_end > rate:
-        edit = Edit("lr_end", 0.0)
-        yield error(
-            "lr_end", f"{config.lr_end:g} is above learning_rate {rate:g}", "set it to 0", edit
         )
 
 
@@ -295,7 +269,6 @@ RULES: Sequence[Rule] = (
     mixed_precision,
     validation_resolution,
     steps,
-    learning_rate,
     resume,
     adapter,
     ema,
@@ -310,4 +283,6 @@ RULES: Sequence[Rule] = (
 
 def check_rules(context: Context) -> tuple[Problem, ...]:
     """Every problem that the rules find."""
-    return tuple(problem for rule in (*RULES, *BACKEND_RULES) for problem in rule(context))
+    return tuple(
+        problem for rule in (*RULES, *OPTIMIZER_RULES, *BACKEND_RULES) for problem in rule(context)
+    )

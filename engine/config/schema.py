@@ -102,6 +102,10 @@ def _of_option(option: Option, schema: Schema) -> Schema:
         types = {"type": ["string", "integer"]}
     elif option.kind == "path" and not option.is_optional:
         types["pattern"] = r"\S"
+    elif option.key == "optimizer_config":
+        types = {"type": ["string", "array", "object"], "items": {"type": "string"}}
+    elif option.aliases:
+        types = {"enum": [*option.choices, *option.aliases]}
     elif option.kind == "choice" and option.is_optional:
         types = {"enum": [*option.choices, "", None]}
     unit = f" Unit: {option.unit}." if option.unit else ""

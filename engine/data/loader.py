@@ -17,6 +17,7 @@ from torch import Tensor
 
 from engine.cache.build import CLIP_TEXT, CLIP_TEXT_POOLED, LATENTS
 from engine.cache.store import ShardStore
+from engine.data.noise import NO_CHANGES, NoiseChanges
 from engine.data.order import Order
 from engine.data.randomness import draws
 
@@ -35,7 +36,8 @@ class Batch:
     """One micro-batch, all float32.
 
     ``latents`` and ``noise`` [b, 16, h, w], ``u`` [b] uniform in [0, 1] (for the timestep),
-    ``clip_text`` [b, 77, D], ``clip_text_pooled`` [b, 1, D].
+    ``clip_text`` [b, 77, D], ``clip_text_pooled`` [b, 1, D]. ``noise`` is the target;
+    ``input_noise``, shaped like it, is what the latents are mixed with where that differs.
     """
 
     latents: Tensor
@@ -44,6 +46,7 @@ class Batch:
     clip_text: Tensor
     clip_text_pooled: Tensor
     names: tuple[str, ...]
+    input_noise: Tensor | None = None
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Batch:
         """Return the batch on ``device``."""
@@ -61,6 +64,7 @@ class Batch:
             clip_text=function(self.clip_text),
             clip_text_pooled=function(self.clip_text_pooled),
             names=self.names,
+            input_noise=None if self.input_noise is None else function(self.input_noise),
         )
 
 
@@ -90,6 +94,7 @@ class Loader:
         last_step: int,
         device: torch.device,
         prefetch: int = 2,
+        noise_changes: NoiseChanges = NO_CHANGES,
     ) -> None:
         assert order.global_batch_size == world_size * micro_batch_size * num_micro_batches
         assert prefetch >= 1
@@ -106,6 +111,7 @@ class Loader:
         self._steps = range(first_step, last_step)
         self._next_step = first_step
         self._device = device
+        self._noise_changes = noise_changes
         self._wait_seconds = 0.0
         self._ready: queue.SimpleQueue[Batch | BaseException] = queue.SimpleQueue()
         self._room = threading.Semaphore(prefetch * num_micro_batches)
@@ -157,7 +163,7 @@ class Loader:
             self._row(step, k, self._samples[plan.indices[k]])
             for k in range(first, first + self._micro_batch_size)
         ]
-        latents, noise, u, clip_text, pooled, names = zip(*rows, strict=True)
+        latents, noise, input_noise, u, clip_text, pooled, names = zip(*rows, strict=True)
         return Batch(
             latents=torch.stack(latents).float(),
             noise=torch.stack(noise),
@@ -165,11 +171,12 @@ class Loader:
             clip_text=torch.stack(clip_text).float(),
             clip_text_pooled=torch.stack(pooled).float(),
             names=names,
+            input_noise=None if input_noise[0] is None else torch.stack(input_noise),
         )
 
     def _row(
         self, step: int, k: int, sample: LoadedSample
-    ) -> tuple[Tensor, Tensor, float, Tensor, Tensor, str]:
+    ) -> tuple[Tensor, Tensor, Tensor | None, float, Tensor, Tensor, str]:
         latent = self._latent_store.get(sample.latent_key)[LATENTS]
         drawn = draws(self._seed, step, k, tuple(latent.shape))
         if drawn.caption_dropout < self._dropout:
@@ -177,8 +184,11 @@ class Loader:
         else:
             text_key = sample.text_keys[int(drawn.caption_choice * len(sample.text_keys))]
         text = self._text_store.get(text_key)
-        noise = torch.from_numpy(drawn.noise)
-        return latent, noise, drawn.u, text[CLIP_TEXT], text[CLIP_TEXT_POOLED], sample.name
+        target, seen = self._noise_changes.apply(drawn.noise, self._seed, step, k)
+        noise = torch.from_numpy(target)
+        input_noise = None if seen is None else torch.from_numpy(seen)
+        embeds = text[CLIP_TEXT], text[CLIP_TEXT_POOLED]
+        return latent, noise, input_noise, drawn.u, *embeds, sample.name
 
     def _work(self) -> None:
         try:

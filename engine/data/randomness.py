@@ -21,6 +21,8 @@ class Stream(IntEnum):
     NOISE = 2
     CAPTION_DROPOUT = 3
     CAPTION_CHOICE = 4
+    NOISE_OFFSET = 5
+    INPUT_PERTURBATION = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,3 +56,10 @@ def draws(seed: int, step: int, index: int, latent_shape: tuple[int, ...]) -> Dr
         caption_dropout=uniform(seed, Stream.CAPTION_DROPOUT, step, index),
         caption_choice=uniform(seed, Stream.CAPTION_CHOICE, step, index),
     )
+
+
+def normal(
+    seed: int, stream: Stream, step: int, index: int, shape: tuple[int, ...]
+) -> NDArray[np.float32]:
+    """Return N(0, 1) float32 numbers of a stream for sample ``index`` of global batch ``step``."""
+    return generator(seed, stream, step, index).standard_normal(shape, np.float32)

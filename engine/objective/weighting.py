@@ -65,6 +65,25 @@ class ConstantWeight(P2Weight):
         _check_name(state, "constant")
 
 
+class MinSnrWeight(P2Weight):
+    """min(SNR, gamma) / SNR: for an epsilon target, what Hang et al. 2023 (arXiv:2303.09556) give.
+
+    Noise levels up to an SNR of gamma count fully, cleaner ones less and less.
+    """
+
+    def __init__(self, gamma: float) -> None:
+        self.gamma = gamma
+
+    def __call__(self, abar_B: Tensor, log_snr_B: Tensor) -> Tensor:  # noqa: ARG002
+        return (self.gamma * (-log_snr_B).exp()).clamp(max=1.0)
+
+    def state(self) -> dict[str, Any]:
+        return {"name": "min_snr"}
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        _check_name(state, "min_snr")
+
+
 class AdaptiveWeight:
     """The inverse of a running loss in each of 300 logSNR buckets over [-10, 10]."""
 
@@ -115,8 +134,12 @@ def _check_name(state: Mapping[str, Any], name: str) -> None:
         )
 
 
-def build_weighting(name: str, device: torch.device | str = "cpu") -> Weighting:
-    """Build the weighting of the option ``snr_weighting``: p2, adaptive or constant."""
+def build_weighting(
+    name: str, device: torch.device | str = "cpu", *, min_snr_gamma: float = 5.0
+) -> Weighting:
+    """Build the weighting of the option ``snr_weighting``: p2, adaptive, constant or min_snr."""
     if name == "adaptive":
         return AdaptiveWeight(device)
+    if name == "min_snr":
+        return MinSnrWeight(min_snr_gamma)
     return {"p2": P2Weight, "constant": ConstantWeight}[name]()

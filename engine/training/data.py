@@ -19,6 +19,7 @@ from engine.config.frozen import FrozenConfig
 from engine.config.weight_files import WeightFiles
 from engine.data.buckets import plan_image
 from engine.data.loader import LoadedSample, Loader
+from engine.data.noise import NoiseChanges
 from engine.data.order import Order
 from engine.data.scan import NoImagesError, ScanReport, scan_backend
 from engine.models.text import hash_text_encoder
@@ -94,6 +95,7 @@ class TrainingData:
             last_step=last_step,
             device=session.device,
             prefetch=config.dataloader_prefetch,
+            noise_changes=NoiseChanges(config.noise_offset, config.input_perturbation),
         )
 
     def embeds(self, caption: str) -> tuple[Tensor, Tensor]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
@@ -16,8 +16,8 @@ from engine.config.fields import TrainingConfig
 from engine.config.weight_files import WeightFiles
 from engine.models.prior import StableCascadePrior
 from engine.models.weights import load_prior
-from engine.optim.build import load_optimizer_tensors, optimizer_tensors
 from engine.optim.ema import Ema
+from engine.optim.state import averaged, load_optimizer_tensors, optimizer_tensors
 
 
 class ModelError(ValueError):
@@ -73,10 +73,10 @@ class TrainedModel:
 
     @contextmanager
     def for_validation(self) -> Iterator[StableCascadePrior]:
-        """The network in eval mode, with the averaged weights when there are any."""
+        """The network in eval mode, with the averages of EMA or schedule-free if there are any."""
         self.prior.eval()
         try:
-            with self.ema.applied() if self.ema else nullcontext(), torch.no_grad():
+            with self.ema.applied() if self.ema else averaged(self.optimizer), torch.no_grad():
                 yield self.prior
         finally:
             self.prior.train()

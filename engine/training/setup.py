@@ -12,6 +12,7 @@ from engine.config.frozen import FrozenConfig
 from engine.config.weight_files import WeightFiles, locate_weights
 from engine.models.previewer import load_previewer
 from engine.models.weights import WeightsError, hash_weights
+from engine.objective.loss import Loss
 from engine.objective.weighting import build_weighting
 from engine.optim.build import build_optimizer, build_schedule
 from engine.run.files import atomic_write_json
@@ -25,7 +26,7 @@ from engine.training.data import (
 from engine.training.exporting import export
 from engine.training.model import TrainedModel, build_model
 from engine.training.session import Session
-from engine.training.step import TrainStep
+from engine.training.step import Clipping, TrainStep
 from engine.training.trainer import Outcome, Trainer
 from engine.training.validation import NEGATIVE, ValidationPrompt, Validator
 
@@ -84,6 +85,23 @@ def _num_steps(session: Session, data: TrainingData) -> int:
     return config.num_train_epochs * data.order.batches_per_epoch
 
 
+def build_step(session: Session, model: TrainedModel, num_steps: int) -> TrainStep:
+    """Give the model its optimizer, and build the step that trains it as the config says."""
+    config = session.config
+    model.optimizer = build_optimizer(model.parameters, config)
+    return TrainStep(
+        session.accelerator,
+        session.accelerator.prepare_model(model.prior),
+        model.parameters,
+        model.optimizer,
+        build_schedule(config, num_steps),
+        build_weighting(config.snr_weighting, session.device, min_snr_gamma=config.min_snr_gamma),
+        loss=Loss(config.loss_type, config.huber_delta),
+        clip=Clipping(config.max_grad_norm, config.max_grad_value),
+        seed=config.seed,
+    )
+
+
 def _build_trainer(
     session: Session,
     frozen: FrozenConfig,
@@ -92,18 +110,8 @@ def _build_trainer(
     model: TrainedModel,
     num_steps: int,
 ) -> Trainer:
+    step = build_step(session, model, num_steps)
     config = session.config
-    model.optimizer = build_optimizer(model.parameters, config)
-    step = TrainStep(
-        session.accelerator,
-        session.accelerator.prepare_model(model.prior),
-        model.parameters,
-        model.optimizer,
-        build_schedule(config, num_steps),
-        build_weighting(config.snr_weighting, session.device),
-        max_grad_norm=config.max_grad_norm,
-        seed=config.seed,
-    )
     validator = Validator(
         session,
         tuple(_prompt(data, name, text) for name, text in validation_prompts(frozen).items()),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import asdict, dataclass
 
+from engine.optim.state import OptimizerStateError
 from engine.training.checkpoint import (
     CheckpointError,
     choose_checkpoint,
@@ -231,6 +232,7 @@ class Trainer:
 
         Raises:
             CheckpointError: the checkpoint asked for by number is not there or is damaged.
+            OptimizerStateError: it was trained with another optimizer.
         """
         sweep(self.session.run.checkpoints)
         loaded, passed_over = choose_checkpoint(
@@ -240,6 +242,12 @@ class Trainer:
             self.reporter.problem("warning", f"{problem}; an older checkpoint is used instead")
         if loaded is None:
             return None
+        saved_with = loaded.state.get("optimizer", self.config.optimizer)
+        if saved_with != self.config.optimizer:
+            raise OptimizerStateError(
+                f"the checkpoint was trained with optimizer {saved_with}, the config says "
+                f"{self.config.optimizer}: put it back, or choose a new output_dir"
+            )
         self.model.load(loaded.tensors, loaded.state)
         self.train_step.weighting.load_state(loaded.state["weighting"])
         if loaded.state["dataset_fingerprint"] != self.data.fingerprint:
@@ -258,6 +266,7 @@ class Trainer:
     def _state(self) -> dict:
         return {
             "step": self.step,
+            "optimizer": self.config.optimizer,
             "ema_updates": self.model.ema_updates,
             "weighting": self.train_step.weighting.state(),
             "dataset_fingerprint": self.data.fingerprint,

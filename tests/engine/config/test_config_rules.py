@@ -424,7 +424,7 @@ def test_everything_that_is_wrong_comes_at_once_and_no_field_is_told_twice(files
         validation_resolution="1000x999",
         output_dir=str(files.images / "a red barn.jpg" / "x"),
         pretrained_model_name_or_path=str(files.root / "absent"),
-        optimizer="lion",
+        optimizer="soap",
         max_train_steps=None,
     )
     keys = [problem.key for problem in problems]

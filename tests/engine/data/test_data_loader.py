@@ -8,6 +8,7 @@ import torch
 
 from engine.cache.store import CorruptEntryError, MissingEntryError, ShardStore
 from engine.data.loader import LoadedSample, Loader
+from engine.data.noise import NoiseChanges
 from engine.data.order import Order
 from engine.data.randomness import draws
 
@@ -108,6 +109,20 @@ def test_batches_follow_the_order_and_the_draws(loader):
             drawn = draws(1, step, k, tuple(batch.latents.shape[1:]))
             assert torch.equal(batch.noise[k], torch.from_numpy(drawn.noise))
             assert batch.u[k] == torch.tensor(drawn.u, dtype=torch.float32)
+
+
+def test_changed_noise_comes_with_the_batch_and_leaves_the_other_draws(loader):
+    changes = NoiseChanges(offset=0.1, input_perturbation=0.2)
+    changed = walk(loader(noise_changes=changes), range(3))
+    for step, ([plain], [batch]) in enumerate(zip(walk(loader(), range(3)), changed, strict=True)):
+        assert plain.input_noise is None
+        assert torch.equal(plain.u, batch.u)
+        assert torch.equal(plain.clip_text, batch.clip_text)
+        for k in range(8):
+            noise, seen = changes.apply(plain.noise[k].numpy(), 1, step, k)
+            assert torch.equal(batch.noise[k], torch.from_numpy(noise))
+            assert torch.equal(batch.input_noise[k], torch.from_numpy(seen))
+            assert not torch.equal(batch.noise[k], plain.noise[k])
 
 
 @pytest.mark.parametrize(

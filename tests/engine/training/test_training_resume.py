@@ -20,8 +20,22 @@ def _losses(trainer):
 @pytest.mark.parametrize(
     "settings",
     [
-        {"use_ema": True, "lora_target": "all-linear", "lora_dropout": 0.1},
-        {"model_type": "full", "optimizer": "torch-adamw", "snr_weighting": "adaptive"},
+        {
+            "use_ema": True,
+            "lora_target": "all-linear",
+            "lora_dropout": 0.1,
+            "input_perturbation": 0.1,
+            "max_grad_value": 0.01,
+        },
+        {
+            "model_type": "full",
+            "optimizer": "adamw-schedulefree",
+            "lr_scheduler": "constant_with_warmup",
+            "lr_warmup_steps": 3,
+            "snr_weighting": "adaptive",
+            "loss_type": "huber",
+            "noise_offset": 0.1,
+        },
     ],
     ids=["lora", "full"],
 )
@@ -72,7 +86,7 @@ def test_a_finished_run_launched_again_with_more_steps_goes_on(prepare, start):
 
 
 @pytest.mark.slow
-def test_changing_the_adapter_of_a_run_is_refused_with_both_settings(prepare, start):
+def test_changing_the_adapter_or_optimizer_of_a_run_is_refused_with_both_settings(prepare, start):
     run = prepare("rank", max_train_steps=4)
     assert start(run).wait() == 0
     prepare("rank", max_train_steps=6, lora_rank=8)
@@ -81,3 +95,9 @@ def test_changing_the_adapter_of_a_run_is_refused_with_both_settings(prepare, st
     [problem] = trainer.events("problem")
     assert "'rank': 4" in problem["message"]
     assert "'rank': 8" in problem["message"]
+    prepare("rank", max_train_steps=6, optimizer="lion")
+    trainer = start(run)
+    assert trainer.wait() == 2
+    message = trainer.events("problem")[-1]["message"]
+    assert "adamw_bf16" in message
+    assert "lion" in message

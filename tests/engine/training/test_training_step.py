@@ -1,16 +1,20 @@
 """The step is the published recipe, however its batch is split; a bad step changes nothing."""
 
+from dataclasses import replace
+
 import pytest
+import pytorch_optimizer
 import torch
 from accelerate import Accelerator
 
 from engine.data.loader import Batch
 from engine.models.prior import PriorConfig, StableCascadePrior, init_weights
+from engine.objective.loss import Loss
 from engine.objective.schedule import alpha_bar, noise_condition, training_t
 from engine.objective.weighting import build_weighting
 from engine.optim.adamw_bf16 import AdamWBF16
 from engine.optim.schedules import Schedule
-from engine.training.step import TrainStep, micro_batch_loss
+from engine.training.step import Clipping, TrainStep, micro_batch_loss
 
 CONFIG = PriorConfig(
     conditioning_dim=32,
@@ -22,6 +26,7 @@ CONFIG = PriorConfig(
     clip_text_pooled_in_channels=16,
     clip_image_in_channels=8,
 )
+L2, CLIPPING = Loss(), Clipping(1.0)
 
 
 def _batch(count=8):
@@ -58,7 +63,7 @@ def _prior():
     return prior.train()
 
 
-def _step(prior, optimizer=None, *, weighting="p2"):
+def _step(prior, optimizer=None, *, weighting="p2", loss=L2, clip=CLIPPING):
     parameters = dict(prior.named_parameters())
     optimizer = optimizer or torch.optim.AdamW(parameters.values(), fused=True)
     return TrainStep(
@@ -68,14 +73,15 @@ def _step(prior, optimizer=None, *, weighting="p2"):
         optimizer,
         Schedule("constant", 1e-3, 10),
         build_weighting(weighting),
-        max_grad_norm=1.0,
+        loss=loss,
+        clip=clip,
         seed=0,
     )
 
 
 def test_the_loss_is_the_published_formula():
     prior, batch = _prior(), _batch()
-    weighted, raw, _ = micro_batch_loss(prior, batch, build_weighting("p2"))
+    weighted, raw, _ = micro_batch_loss(prior, batch, build_weighting("p2"), Loss())
     t = training_t(batch.u)
     a, b = alpha_bar(t).sqrt().view(-1, 1, 1, 1), (1 - alpha_bar(t)).sqrt().view(-1, 1, 1, 1)
     x_t = a * batch.latents + b * batch.noise
@@ -98,7 +104,16 @@ def test_splitting_the_batch_changes_neither_loss_nor_gradient(parts):
     assert torch.allclose(*weights, atol=2e-5)
 
 
-@pytest.mark.parametrize("make", [lambda p: torch.optim.AdamW(p, fused=True), AdamWBF16])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda p: torch.optim.AdamW(p, fused=True),
+        AdamWBF16,
+        torch.optim.Adafactor,
+        pytorch_optimizer.ScheduleFreeAdamW,
+    ],
+    ids=["torch-adamw", "adamw_bf16", "adafactor", "adamw-schedulefree"],
+)
 def test_a_step_that_is_not_finite_changes_no_weight_and_no_moment(make):
     prior = _prior()
     optimizer = make(prior.parameters())
@@ -119,3 +134,61 @@ def test_a_step_that_is_not_finite_changes_no_weight_and_no_moment(make):
             assert torch.equal(value, kept[key]), key
     assert torch.isfinite(step.weighting.buckets).all()
     assert step.run(2, [_batch()], 1).finite
+
+
+def _first_step(batch, **options):
+    """The gradient that the optimizer is given in a first step, and the step's result."""
+    prior = _prior()
+    optimizer = torch.optim.SGD(prior.parameters())
+    given = []
+    optimizer.register_step_pre_hook(
+        lambda *_: given.extend(p.grad.clone() for p in prior.parameters() if p.grad is not None)
+    )
+    result = _step(prior, optimizer, **options).run(0, [batch], 1)
+    return torch.cat([torch.empty(0), *(gradient.flatten() for gradient in given)]), result
+
+
+def test_gradients_are_scaled_to_the_norm_and_the_norm_from_before_is_told():
+    whole, free = _first_step(_batch(), clip=Clipping(1e9))
+    scaled, clipped = _first_step(_batch(), clip=Clipping(0.01))
+    assert free.grad_norm.item() == pytest.approx(whole.double().norm().item(), rel=1e-4)
+    assert clipped.grad_norm.item() == pytest.approx(free.grad_norm.item(), rel=1e-5)
+    assert torch.allclose(scaled, whole * 0.01 / free.grad_norm, rtol=1e-4)
+
+
+def test_gradients_are_cut_to_the_value_and_the_norm_from_before_is_told():
+    whole, free = _first_step(_batch(), clip=Clipping(1e9))
+    limit = whole.abs().max().item() / 10
+    cut, clipped = _first_step(_batch(), clip=Clipping(1e-9, max_value=limit))
+    assert clipped.grad_norm.item() == pytest.approx(free.grad_norm.item(), rel=1e-5)
+    assert torch.equal(cut, whole.clamp(-limit, limit))
+    assert not torch.equal(cut, whole)
+
+
+def test_a_gradient_that_is_not_finite_skips_the_step_when_cut_by_value_too():
+    bad = _batch()
+    bad.latents[0, 0, 0, 0] = float("nan")
+    given, result = _first_step(bad, clip=Clipping(1.0, max_value=0.1))
+    assert not result.finite
+    assert given.numel() == 0
+
+
+def test_the_loss_type_reaches_the_step():
+    _, l2 = _first_step(_batch())
+    _, huber = _first_step(_batch(), loss=Loss("huber", 0.1))
+    assert huber.loss < 0.5 * l2.loss
+
+
+def test_input_noise_is_what_the_network_sees_and_noise_the_target():
+    batch, weighting = _batch(), build_weighting("constant")
+    other = torch.randn(batch.noise.shape, generator=torch.Generator().manual_seed(9))
+    seen = []
+
+    def predict(x_t, r, clip_text, pooled):
+        seen.append(x_t)
+        return batch.noise
+
+    _, raw, _ = micro_batch_loss(predict, replace(batch, input_noise=other), weighting, Loss())
+    micro_batch_loss(predict, replace(batch, noise=other), weighting, Loss())
+    assert torch.equal(raw, torch.zeros(len(raw)))
+    assert torch.equal(*seen)
