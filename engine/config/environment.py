@@ -16,7 +16,7 @@ _NETWORK_FILE_SYSTEMS = frozenset(
      "fuse.blobfuse2", "fuse.glusterfs", "fuse.juicefs", "fuse.mount-s3"}
 )  # fmt: skip
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
-_PACKAGES = ("torch", "torchvision", "torchao", "wandb", "tensorboard")
+_PACKAGES = ("torch", "torchvision", "torchao", "lycoris", "wandb", "tensorboard")
 _MOUNTS = Path("/proc/self/mounts")
 MAX_LOOKED_AT = 20_000
 """Directory entries after which a folder without a picture is taken for one without pictures."""

@@ -21,7 +21,8 @@ from engine.config.environment import (
 
 def test_the_test_environment_has_every_package_and_none_is_broken():
     environment = probe_environment()
-    assert environment.packages == {"torch", "torchvision", "torchao", "wandb", "tensorboard"}
+    expected = {"torch", "torchvision", "torchao", "lycoris", "wandb", "tensorboard"}
+    assert environment.packages == expected
     assert environment.broken == {}
 
 

@@ -106,8 +106,6 @@ def test_all_problems_of_all_fields_come_at_once_and_the_good_fields_stay():
 @pytest.mark.parametrize(
     "values",
     [
-        {"lora_type": "lycoris"},
-        {"use_dora": True},
         {"base_model_precision": "int4-torchao"},
         {"base_model_precision": "nf4-bnb"},
         {"base_model_precision": "fp8-torchao"},
@@ -131,7 +129,6 @@ def test_what_is_known_but_not_there_yet_says_so(values):
 @pytest.mark.parametrize(
     "values",
     [
-        {"use_dora": False},
         {"compile": False},
         {"push_to_hub": False},
         {"scheduled_sampling_max_step_offset": 0},
