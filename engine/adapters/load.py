@@ -19,6 +19,9 @@ from engine.models.weights import read_tensors
 # Options of peft under which an adapter is more than a scaled product and a magnitude.
 _CHANGES_THE_PRODUCT = ("lora_bias", "use_qalora", "modules_to_save", "fan_in_fan_out")
 
+# OneTrainer's newer files: diffusers' module paths, alpha folded into the weights.
+_ONETRAINER_PREFIX = "prior."
+
 
 def load_adapter(path: Path, prior: nn.Module) -> Adapter:
     """Read an adapter for this prior (which may be on the meta device): a PEFT folder, or a file.
@@ -37,7 +40,13 @@ def load_adapter(path: Path, prior: nn.Module) -> Adapter:
             )
         with safe_open(path, "pt") as file:
             is_base = (file.metadata() or {}).get(DORA_NORM) == "base"
-        adapter = from_flat(tensors, layers, "base" if is_base else "merged")
+        if all(key.startswith(_ONETRAINER_PREFIX) for key in tensors):
+            renamed = {
+                PREFIX + key.removeprefix(_ONETRAINER_PREFIX): t for key, t in tensors.items()
+            }
+            adapter = Adapter.uniform(renamed, 1.0)
+        else:
+            adapter = from_flat(tensors, layers, "base" if is_base else "merged")
     _check_layers(adapter, layers, path)
     return adapter
 

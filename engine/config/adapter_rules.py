@@ -83,11 +83,15 @@ def lycoris(context: Context) -> Iterator[Problem]:
     """LyCORIS has its package, its own formats, and neither DoRA nor rsLoRA here."""
     config = context.config
     if config.lora_type != "lycoris":
-        given = [key for key in ("lycoris_algorithm", "lycoris_factor") if key in context.given]
-        for unused in given:
-            message = "lora_type is standard, so this has no effect"
-            edit = Edit("lora_type", "lycoris")
-            yield warning(unused, message, "set lora_type to lycoris, or remove this", edit)
+        for key, is_set in (
+            ("lycoris_algorithm", config.lycoris_algorithm != "lokr"),
+            ("lycoris_factor", config.lycoris_factor != -1),
+        ):
+            if is_set:
+                message = "lora_type is standard, so this has no effect"
+                yield warning(
+                    key, message, "remove it, or set lora_type to lycoris", Edit(key, None)
+                )
         return
     if config.model_type == "full":
         message = "model_type full trains no adapter, so lycoris has no effect"

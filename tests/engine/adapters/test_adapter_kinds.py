@@ -20,7 +20,7 @@ from engine.adapters.names import comfyui_module
 from engine.adapters.quantize import quantize_base
 from engine.adapters.targets import linear_layers
 from engine.models.weights import to_original
-from tests.engine.adapters.conftest import GOLDEN, KINDS, golden_prior, learnt, run, seeded
+from tests.engine.adapters.learnt_adapters import GOLDEN, KINDS, golden_prior, learnt, run, seeded
 
 
 @pytest.mark.parametrize("kind", list(KINDS))

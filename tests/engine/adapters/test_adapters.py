@@ -31,16 +31,6 @@ GOLDEN = Path(__file__).parents[2] / "golden"
 SETTINGS = LoraSettings(rank=4, alpha=6)
 
 
-@pytest.fixture
-def prior():
-    return load_prior(GOLDEN / "config.json", [GOLDEN / "unet_tiny_diffusers.safetensors"]).eval()
-
-
-@pytest.fixture(scope="module")
-def io():
-    return load_file(GOLDEN / "unet_tiny_io.safetensors")
-
-
 def _run(network, io):
     keys = ("x", "r", "clip_text", "clip_text_pooled", "clip_img")
     return network(*(io[f"input.{key}"] for key in keys))

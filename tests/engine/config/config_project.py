@@ -11,7 +11,7 @@ from engine.config.environment import Environment, Gpu
 from engine.config.loading import Project, load_project
 from engine.config.problems import Problem
 
-EVERYTHING = frozenset({"torch", "torchvision", "torchao", "wandb", "tensorboard"})
+EVERYTHING = frozenset({"torch", "torchvision", "torchao", "lycoris", "wandb", "tensorboard"})
 H100 = Gpu("NVIDIA H100", 85_000_000_000, 84_000_000_000)
 ONE_GPU = Environment((H100,), EVERYTHING)
 _WEIGHTS = (
