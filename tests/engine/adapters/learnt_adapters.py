@@ -20,6 +20,7 @@ KINDS = {
     ),
     "lokr": LoraSettings(rank=2, alpha=3, target="all-linear", algorithm="lokr"),
     "lokr-4": LoraSettings(rank=2, alpha=3, algorithm="lokr", factor=4),
+    "lokr-whole": LoraSettings(rank=16, alpha=8, algorithm="lokr"),  # above it, no low rank
     "loha": LoraSettings(rank=3, alpha=6, target="attention+mlp", algorithm="loha"),
 }
 

@@ -20,7 +20,7 @@ CONFIG = PriorConfig.from_file(GOLDEN / "config.json")
 SAVE = {"peft": save_peft, "comfyui": save_comfyui, "kohya": save_kohya}
 HOLDS = {
     "peft": ("lora", "rslora", "ranks", "patterns", "dora"),
-    "comfyui": ("lora", "rslora", "ranks", "patterns", "lokr", "lokr-4", "loha"),
+    "comfyui": ("lora", "rslora", "ranks", "patterns", "lokr", "lokr-4", "lokr-whole", "loha"),
     "kohya": tuple(KINDS),
 }
 

@@ -171,7 +171,8 @@ def test_lycoris_own_module_makes_the_same_weight_of_our_file():
     from lycoris.modules.lokr import LokrModule
 
     layers = linear_layers(golden_prior())
-    for kind, module in (("lokr", LokrModule), ("lokr-4", LokrModule), ("loha", LohaModule)):
+    modules = {"lokr": LokrModule, "lokr-4": LokrModule, "lokr-whole": LokrModule}
+    for kind, module in (modules | {"loha": LohaModule}).items():
         _, adapter = learnt(KINDS[kind])
         for name, parts in adapter.modules.items():
             num_out, num_in = layers[name]
