@@ -134,8 +134,9 @@ def _check_ranks(layers: Mapping[str, tuple[int, int]], settings: LoraSettings) 
     for name, (num_out, num_in) in layers.items():
         rank, smallest = settings.rank_of(name), min(num_out, num_in)
         if rank > smallest:
+            key = "lora_rank" if rank == settings.rank else "lora_rank_pattern"
             raise AdapterError(
-                f"lora_rank {rank} is larger than {name} ({num_out} x {num_in}): set it to "
+                f"{key} {rank} is larger than {name} ({num_out} x {num_in}): set it to "
                 f"{smallest} or less"
             )
 

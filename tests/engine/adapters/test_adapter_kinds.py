@@ -223,7 +223,7 @@ def test_patterns_choose_exactly_the_layers_they_match(prior):
         ({"rank_pattern": (("to_z", 2),)}, "lora_rank_pattern.*to_z"),
         ({"rank_pattern": (("channelwise.0", 2),)}, "lora_rank_pattern.*channelwise"),
         ({"target": "patterns", "patterns": ("to_(q",)}, "no regular expression"),
-        ({"rank_pattern": (("to_q", 65),)}, "lora_rank 65 is larger"),
+        ({"rank_pattern": (("to_q", 65),)}, "lora_rank_pattern 65 is larger"),
     ],
 )
 def test_a_pattern_that_matches_nothing_is_refused_by_name(prior, changes, message):
