@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import time
@@ -16,6 +17,11 @@ from engine.run.launch import launch
 from engine.run.paths import RunDirectory
 from engine.run.processes import descendants, is_same_process, send_signal
 from engine.run.status import RunState, derive_state, read_status, supervisor_pid
+
+# pytest-xdist runs one process a core: more threads each would only stand in each other's way.
+# Programs under test inherit it.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ["OMP_NUM_THREADS"] = "1"
 
 # A shell's background job ignores SIGINT, nohup SIGHUP, and children inherit that: the programs
 # under test are to be interrupted whatever started pytest.

@@ -3,41 +3,46 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from safetensors.torch import save_file
-from torch import Tensor, nn
+from torch import Tensor
 
-from engine.adapters.lora import PREFIX, TARGETS, AdapterError, LoraSettings
-from engine.adapters.names import from_comfyui, to_comfyui
+from engine.adapters.adapter import Adapter, AdapterError, rank_of
+from engine.adapters.lora import LoraSettings
+from engine.adapters.names import COMFYUI_PREFIX, KOHYA_PREFIX, to_flat
+from engine.adapters.targets import target_pattern
 from engine.models.prior import StableCascadePrior
-from engine.models.weights import read_tensors, to_original
+from engine.models.weights import to_original
 
 PEFT_WEIGHTS, PEFT_CONFIG = "adapter_model.safetensors", "adapter_config.json"
-# Options of peft under which an adapter is more than (alpha / r) B A with one alpha and one r.
-_CHANGES_THE_PRODUCT = ("use_dora", "use_rslora", "rank_pattern", "alpha_pattern", "lora_bias")
-
-
-@dataclass(frozen=True, slots=True)
-class LoadedAdapter:
-    """An adapter file in PEFT's keys, with its alpha / rank."""
-
-    state: Mapping[str, Tensor]
-    scale: float
+DORA_NORM = "dora_norm"
+"""Metadata of a file whose DoRA magnitudes are over the base weight's norm."""
 
 
 def save_peft(
     folder: Path,
-    state: Mapping[str, Tensor],
-    settings: LoraSettings,
+    adapter: Adapter,
+    settings: LoraSettings | None = None,
     *,
     metadata: Mapping[str, str],
 ) -> None:
-    """Write the folder that ``PeftModel.from_pretrained(StableCascadeUNet, folder)`` loads."""
+    """Write the folder that ``PeftModel.from_pretrained(StableCascadeUNet, folder)`` loads.
+
+    Without ``settings`` the config is read off the adapter itself.
+
+    Raises:
+        AdapterError: LoKr or LoHa, or DoRA over the base's norm.
+    """
+    if adapter.kind not in ("lora", "dora"):
+        raise AdapterError(f"peft keeps LoRA and DoRA, not {adapter.kind}: write comfyui or kohya")
+    if adapter.dora_norm != "merged":
+        raise AdapterError("peft divides DoRA's magnitudes by the merged norm: convert them first")
+    shape = _config_of(adapter) if settings is None else _config_as_trained(settings)
     folder.mkdir(parents=True)
-    save_file(_contiguous(state), folder / PEFT_WEIGHTS, _described(settings, metadata))
+    save_file(_contiguous(adapter.state), folder / PEFT_WEIGHTS, _described(adapter, metadata))
     config = {
         "peft_type": "LORA",
         "auto_mapping": {
@@ -45,10 +50,8 @@ def save_peft(
             "parent_library": "diffusers.models.unets.unet_stable_cascade",
         },
         "base_model_name_or_path": None,
-        "r": settings.rank,
-        "lora_alpha": settings.alpha,
-        "lora_dropout": settings.dropout,
-        "target_modules": list(TARGETS[settings.target]),
+        **shape,
+        "use_dora": adapter.kind == "dora",
         "bias": "none",
         "fan_in_fan_out": False,
         "init_lora_weights": True,
@@ -58,16 +61,71 @@ def save_peft(
     (folder / PEFT_CONFIG).write_text(json.dumps(config, indent=2) + "\n")
 
 
-def save_comfyui(
-    path: Path,
-    state: Mapping[str, Tensor],
-    settings: LoraSettings,
-    *,
-    metadata: Mapping[str, str],
-) -> None:
-    """Write the single file for ComfyUI's ``models/loras``."""
-    tensors = _contiguous(to_comfyui(state, settings.alpha))
-    save_file(tensors, path, _described(settings, metadata))
+def _config_as_trained(settings: LoraSettings) -> dict:
+    return {
+        "r": settings.rank,
+        "lora_alpha": settings.alpha,
+        "lora_dropout": settings.dropout,
+        "target_modules": target_pattern(settings.target, settings.patterns),
+        "use_rslora": settings.use_rslora,
+        "rank_pattern": dict(settings.rank_pattern),
+        "alpha_pattern": settings.alpha_pattern,
+    }
+
+
+def _config_of(adapter: Adapter) -> dict:
+    """The most common rank and alpha, and each module that differs by its name."""
+    ranks = {module: rank_of(parts) or 1 for module, parts in adapter.modules.items()}
+    rank = Counter(ranks.values()).most_common(1)[0][0]
+    alpha = Counter(adapter.alphas.values()).most_common(1)[0][0]
+    return {
+        "r": rank,
+        "lora_alpha": alpha,
+        "lora_dropout": 0.0,
+        "target_modules": sorted(ranks),
+        "use_rslora": False,
+        "rank_pattern": {_escaped(m): own for m, own in ranks.items() if own != rank},
+        "alpha_pattern": {_escaped(m): own for m, own in adapter.alphas.items() if own != alpha},
+    }
+
+
+def _escaped(module: str) -> str:
+    return module.replace(".", r"\.")
+
+
+def save_comfyui(path: Path, adapter: Adapter, *, metadata: Mapping[str, str]) -> None:
+    """Write the single file for ComfyUI's ``models/loras``, which OneTrainer reads too.
+
+    Raises:
+        AdapterError: DoRA's magnitudes are not over the base's norm, as ComfyUI has them.
+    """
+    if adapter.kind == "dora" and adapter.dora_norm != "base":
+        raise AdapterError("ComfyUI divides DoRA's magnitudes by the base's norm: convert first")
+    tensors = _contiguous(to_flat(adapter, COMFYUI_PREFIX))
+    save_file(tensors, path, _described(adapter, metadata))
+
+
+def save_kohya(path: Path, adapter: Adapter, *, metadata: Mapping[str, str]) -> None:
+    """Write the single file of kohya's scripts: ``lora_unet_`` keys and ``ss_`` metadata.
+
+    Raises:
+        AdapterError: DoRA's magnitudes are over the base's norm, which is only ComfyUI's.
+    """
+    if adapter.dora_norm != "merged":
+        raise AdapterError("kohya's DoRA magnitudes are over the merged norm: convert them first")
+    described = _described(adapter, metadata)
+    own = {
+        "ss_network_module": "networks.lora" if adapter.kind == "lora" else "lycoris.kohya",
+        "ss_network_dim": described["rank"],
+        "ss_network_alpha": described["alpha"],
+        "ss_base_model_version": "stable_cascade",
+        "ss_training_comment": "Stage C",
+    }
+    if adapter.kind != "lora":
+        algorithm = "lora" if adapter.kind == "dora" else adapter.kind
+        arguments = {"algo": algorithm, "dora_wd": adapter.kind == "dora"}
+        own["ss_network_args"] = json.dumps(arguments)
+    save_file(_contiguous(to_flat(adapter, KOHYA_PREFIX)), path, {**described, **own})
 
 
 def save_full(folder: Path, prior: StableCascadePrior) -> None:
@@ -86,39 +144,13 @@ def save_single_file(path: Path, prior: StableCascadePrior) -> None:
     save_file(_contiguous(to_original(prior.state_dict())), path, {"format": "pt"})
 
 
-def load_adapter(path: Path, prior: nn.Module) -> LoadedAdapter:
-    """Read a PEFT folder, or a ComfyUI file, for this prior.
-
-    Raises:
-        AdapterError, WeightsError: neither of the two, or damaged.
-    """
-    if path.is_dir():
-        return LoadedAdapter(read_tensors([path / PEFT_WEIGHTS]), _peft_scale(path / PEFT_CONFIG))
-    tensors = read_tensors([path])
-    if all(key.startswith(PREFIX) for key in tensors):
-        raise AdapterError(f"{path} is half of a PEFT adapter: give the folder, with its config")
-    modules = tuple(name for name, m in prior.named_modules() if isinstance(m, nn.Linear))
-    modules += tuple(name for name, m in prior.named_modules() if hasattr(m, "lora_A"))
-    return LoadedAdapter(*from_comfyui(tensors, modules))
-
-
-def _peft_scale(path: Path) -> float:
-    try:
-        config = json.loads(path.read_text())
-        scale = config["lora_alpha"] / config["r"]
-    except (OSError, ValueError, KeyError, TypeError, ZeroDivisionError) as error:
-        raise AdapterError(f"{path} cannot be read: {error!r}") from error
-    if config.get("peft_type") != "LORA":
-        raise AdapterError(f"{path}: peft_type is {config.get('peft_type')}, only LORA is read")
-    for option in _CHANGES_THE_PRODUCT:
-        if config.get(option):
-            raise AdapterError(f"{path}: {option} is {config[option]}, which is not supported")
-    return scale
-
-
-def _described(settings: LoraSettings, metadata: Mapping[str, str]) -> dict[str, str]:
-    alpha = f"{settings.alpha:g}"
-    return {"format": "pt", "rank": str(settings.rank), "alpha": alpha, **metadata}
+def _described(adapter: Adapter, metadata: Mapping[str, str]) -> dict[str, str]:
+    """The file's metadata; where modules differ, rank and alpha are the most common ones."""
+    ranks = Counter(rank for p in adapter.modules.values() if (rank := rank_of(p)) is not None)
+    rank = ranks.most_common(1)[0][0] if ranks else 1
+    alpha = Counter(adapter.alphas.values()).most_common(1)[0][0]
+    norm = {DORA_NORM: "base"} if adapter.kind == "dora" and adapter.dora_norm == "base" else {}
+    return {"format": "pt", "rank": str(rank), "alpha": f"{alpha:g}", **norm, **metadata}
 
 
 def _contiguous(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -135,11 +135,10 @@ class TrainingConfig(BaseModel):
         help="Steps that are read ahead of the training.",
     )
     # -- adapter -------------------------------------------------------------------------------
-    lora_type: Literal["standard"] = option(
+    lora_type: Literal["standard", "lycoris"] = option(
         "standard",
         group="adapter",
-        help="standard is LoRA through peft.",
-        unsupported={"lycoris": "lora_type lycoris is not supported yet; standard works"},
+        help="standard is LoRA through peft; lycoris is LoKr or LoHa (see lycoris_algorithm).",
     )
     lora_rank: int = option(
         16, group="adapter", ge=1, le=1024, help="Rank of the adapter; 8 to 32 is usual."
@@ -150,23 +149,57 @@ class TrainingConfig(BaseModel):
         gt=0,
         help="The adapter is scaled by alpha / rank; empty is equal to the rank.",
     )
-    lora_target: Literal["attention", "attention+mlp", "all-linear"] = option(
-        "attention", group="adapter", help="Which linear layers of the prior get an adapter."
+    lora_target: Literal["attention", "attention+mlp", "all-linear", "patterns"] = option(
+        "attention",
+        group="adapter",
+        help="Which linear layers of the prior get an adapter; patterns are those of "
+        "lora_target_patterns.",
+    )
+    lora_target_patterns: tuple[str, ...] = option(
+        (),
+        group="adapter",
+        help="Layers that get an adapter when lora_target is patterns: regular expressions for "
+        "the end of a layer's path, such as to_q or up_blocks\\..*channelwise\\.0.",
+    )
+    lora_rank_pattern: tuple[str, ...] = option(
+        (),
+        group="adapter",
+        help="Ranks of layers that differ from lora_rank, as pattern=rank, such as to_v=32; "
+        "their alpha grows with it, so alpha / rank stays. The first match counts.",
     )
     lora_dropout: float = option(
         0.0, group="adapter", ge=0, lt=1, help="Dropout on the adapter's input (0 to 1)."
+    )
+    lora_rslora: bool = option(
+        False,
+        group="adapter",
+        help="Scale the adapter by alpha / sqrt(rank) (rsLoRA): steadier at large ranks.",
     )
     init_lora: str | None = option(
         None,
         group="adapter",
         kind="path",
-        help="Adapter to start from: a PEFT folder or a ComfyUI file.",
+        help="Adapter to start from: a PEFT folder, or a ComfyUI, kohya, OneTrainer or LyCORIS "
+        "file.",
     )
     use_dora: bool = option(
         False,
         group="adapter",
         help="Train the magnitude and the direction of weights apart (DoRA).",
-        unsupported="use_dora is not supported yet",
+    )
+    lycoris_algorithm: Literal["lokr", "loha"] = option(
+        "lokr",
+        group="adapter",
+        help="With lora_type lycoris: lokr is a Kronecker product, loha a product of two "
+        "low-rank matrices, element by element.",
+    )
+    lycoris_factor: int = option(
+        -1,
+        group="adapter",
+        ge=-1,
+        le=1024,
+        help="Size of LoKr's small matrix: less makes a larger adapter; -1 is as square as it "
+        "goes.",
     )
     # -- training ------------------------------------------------------------------------------
     output_dir: str = option(
@@ -388,11 +421,12 @@ class TrainingConfig(BaseModel):
         help="latest continues the run in output_dir if there is one; none starts anew; a step "
         "number continues from that checkpoint.",
     )
-    export_formats: tuple[Literal["peft", "comfyui"], ...] = option(
+    export_formats: tuple[Literal["peft", "comfyui", "kohya"], ...] = option(
         ("peft", "comfyui"),
         group="checkpoints",
-        help="Formats of the LoRA written to export/ when the run ends.",
-        choices=("peft", "comfyui"),
+        help="Formats of the LoRA written to export/ when the run ends; OneTrainer reads "
+        "comfyui's, kohya's scripts read kohya's.",
+        choices=("peft", "comfyui", "kohya"),
     )
     # -- validation ----------------------------------------------------------------------------
     validation_step_interval: int | None = option(

@@ -128,12 +128,18 @@ def free_space(context: Context) -> Iterator[Problem]:
 
 
 def checkpoint_bytes(context: Context) -> float | None:
-    """About how large one checkpoint is; None for stage-c-tiny."""
+    """About how large one checkpoint is; None for stage-c-tiny and adapters of special shape."""
     config = context.config
     if config.model_flavour not in _NUM_PARAMETERS:
         return None
     if config.model_type == "full":
         trained = _NUM_PARAMETERS[config.model_flavour]
+    elif (
+        config.lora_type != "standard"
+        or config.lora_target not in _LORA_TARGET_FACTOR
+        or config.lora_rank_pattern
+    ):
+        return None
     else:
         per_rank = _LORA_PARAMETERS_PER_RANK[config.model_flavour]
         trained = per_rank * config.lora_rank * _LORA_TARGET_FACTOR[config.lora_target]

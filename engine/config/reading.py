@@ -53,11 +53,13 @@ def read_model(
     return parsed, [*problems, *(faulty[key] for key in given if key in faulty)]
 
 
-def _normal(option: Option, value: Any) -> Any:
+def _normal(option: Option, value: Any) -> Any:  # noqa: PLR0911 - one line a spelling
     """Other spellings of the same value: a list of one without its brackets, a step as a number,
     empty text for an option that may be empty."""
     if option.kind == "list":
         if isinstance(value, str):
+            if not value.strip() and not option.default:
+                return ()
             return tuple(part.strip() for part in value.split(","))
         return tuple(value) if isinstance(value, list | tuple) else value
     if option.key == "optimizer_config":
@@ -136,7 +138,7 @@ def expectation(option: Option) -> str:
         "path": "a path (text)",
         "choice": listed if len(option.choices) == 1 else f"one of {listed}",
         "resolution": 'a size in pixels such as "1024x1024", or one number for a square',
-        "list": f"a list of {listed}" if listed else 'a list of sizes such as "1024x1024"',
+        "list": f"a list of {listed or _elements(option)}",
     }[option.kind]
     if option.kind in ("integer", "number"):
         low, high = option.minimum, option.maximum
@@ -146,6 +148,10 @@ def expectation(option: Option) -> str:
         if high is not None:
             text += f" {'below' if option.is_maximum_excluded else 'to'} {_bound(high)}"
     return text + (" (or nothing)" if option.is_optional else "")
+
+
+def _elements(option: Option) -> str:
+    return 'sizes such as "1024x1024"' if option.key == "bucket_resolutions" else "texts"
 
 
 def _bound(limit: float) -> str:
@@ -176,6 +182,8 @@ def _described(value: Any) -> str:
 def _fits_list(option: Option, part: Any) -> bool:
     if option.choices:
         return part in option.choices
+    if option.key != "bucket_resolutions":
+        return isinstance(part, str)
     from engine.config.resolution import Resolution
 
     try:

@@ -10,6 +10,7 @@ import difflib
 import re
 from collections.abc import Iterator, Sequence
 
+from engine.config.adapter_rules import ADAPTER_RULES
 from engine.config.backend_rules import BACKEND_RULES
 from engine.config.context import Context, Rule, trained_range
 from engine.config.optimizer_rules import OPTIMIZER_RULES
@@ -98,32 +99,6 @@ def resume(context: Context) -> Iterator[Problem]:
     if value not in ("latest", "none") and not (value.isascii() and value.isdecimal()):
         edit = Edit("resume_from_checkpoint", "latest")
         yield error(edit.key, f'"{value}" is not latest, none or a step', "set it to latest", edit)
-
-
-def adapter(context: Context) -> Iterator[Problem]:
-    """Options of the adapter and of the frozen base fit the model type."""
-    config = context.config
-    if config.model_type == "full" and config.base_model_precision != "no_change":
-        edit = Edit("base_model_precision", "no_change")
-        yield error(
-            edit.key,
-            f"{config.base_model_precision} freezes the base, but model_type full trains it",
-            "set it to no_change, or model_type to lora",
-            edit,
-        )
-    if config.model_type == "full" and config.init_lora:
-        edit = Edit("init_lora", None)
-        yield error("init_lora", "model_type full has no adapter to start from", "remove it", edit)
-    if config.model_type == "lora" and config.lora_alpha not in (None, config.lora_rank):
-        assert config.lora_alpha is not None
-        scale = config.lora_alpha / config.lora_rank
-        yield hint(
-            "lora_alpha",
-            f"{config.lora_alpha:g} is not lora_rank {config.lora_rank}: the adapter, and so its "
-            f"learning rate, counts {scale:.3g} times",
-            f"set it to {config.lora_rank}, unless this is meant",
-            Edit("lora_alpha", config.lora_rank),
-        )
 
 
 def ema(context: Context) -> Iterator[Problem]:
@@ -270,7 +245,7 @@ RULES: Sequence[Rule] = (
     validation_resolution,
     steps,
     resume,
-    adapter,
+    *ADAPTER_RULES,
     ema,
     vram,
     processes,

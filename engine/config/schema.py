@@ -96,14 +96,14 @@ def _of_option(option: Option, schema: Schema) -> Schema:
     elif option.kind == "resolution":
         types = dict(_ANY_SIZE)
     elif option.kind == "list":
-        items = types["items"] if option.choices else _ANY_SIZE
+        items = _ANY_SIZE if option.key == "bucket_resolutions" else types["items"]
         types = {"anyOf": [{"type": "array", "items": items}, _separated_by_commas(option)]}
     elif option.key == "resume_from_checkpoint":
         types = {"type": ["string", "integer"]}
     elif option.kind == "path" and not option.is_optional:
         types["pattern"] = r"\S"
     elif option.key == "optimizer_config":
-        types = {"type": ["string", "array", "object"], "items": {"type": "string"}}
+        types = {"type": ["string", "null", "array", "object"], "items": {"type": "string"}}
     elif option.aliases:
         types = {"enum": [*option.choices, *option.aliases]}
     elif option.kind == "choice" and option.is_optional:
@@ -113,5 +113,7 @@ def _of_option(option: Option, schema: Schema) -> Schema:
 
 
 def _separated_by_commas(option: Option) -> Schema:
+    if not option.choices and option.key != "bucket_resolutions":
+        return {"type": "string"}
     one = "|".join(option.choices) or r"\d{1,5}(\s*[xX×]\s*\d{1,5})?"
     return {"type": "string", "pattern": rf"^\s*({one})\s*(,\s*({one})\s*)*$"}

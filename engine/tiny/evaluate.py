@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import argparse
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from engine.adapters.export import load_adapter
-from engine.adapters.lora import LoraSettings, attach_lora, load_adapter_state
+from engine.adapters.adapter import with_dora_norm
+from engine.adapters.load import load_adapter
+from engine.adapters.lora import attach_lora, base_weights, load_adapter_state
 from engine.config.backends import ImageBackend
 from engine.config.frozen import FrozenConfig, load_frozen
 from engine.config.weight_files import WeightFiles, locate_weights
@@ -28,6 +29,7 @@ from engine.models.text import TextEncoder
 from engine.models.weights import load_prior
 from engine.objective.sampler import Conditioning, sample_latents
 from engine.run.paths import RunDirectory
+from engine.training.model import adapter_settings
 
 GUIDANCE_SCALE = 1.5
 SEED = 7
@@ -153,14 +155,11 @@ def report(title: str, evaluation: Evaluation) -> str:
 
 
 def _attach(prior: StableCascadePrior, frozen: FrozenConfig, adapter: Path) -> None:
-    config = frozen.config
-    settings = LoraSettings(
-        rank=config.lora_rank,
-        alpha=config.lora_alpha or config.lora_rank,
-        target=config.lora_target,
-    )
+    settings = replace(adapter_settings(frozen.config), dropout=0.0)
     attach_lora(prior, settings, generator=torch.Generator().manual_seed(0))
-    load_adapter_state(prior, load_adapter(adapter, prior).state)
+    loaded = load_adapter(adapter, prior)
+    weights = base_weights(prior, loaded.modules) if loaded.kind == "dora" else None
+    load_adapter_state(prior, with_dora_norm(loaded, "merged", weights).state)
 
 
 def main() -> int:

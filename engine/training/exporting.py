@@ -6,12 +6,15 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from engine.adapters.export import save_comfyui, save_full, save_peft
-from engine.adapters.lora import adapter_state
+from torch import nn
+
+from engine.adapters.adapter import Adapter, with_dora_norm
+from engine.adapters.export import save_comfyui, save_full, save_kohya, save_peft
+from engine.adapters.lora import attached_adapter, base_weights
 from engine.training.model import TrainedModel
 from engine.training.session import Session
 
-COMFYUI_NAME = "lora-comfyui.safetensors"
+COMFYUI_NAME, KOHYA_NAME = "lora-comfyui.safetensors", "lora-kohya.safetensors"
 
 
 def export(session: Session, model: TrainedModel, step: int, base_hash: str) -> None:
@@ -24,21 +27,31 @@ def export(session: Session, model: TrainedModel, step: int, base_hash: str) -> 
         if model.lora is None:
             _write(session, "hub", folder / "prior", step, lambda path: save_full(path, prior))
             return
-        state = adapter_state(prior)
+        adapter = attached_adapter(prior, model.lora)
         metadata = {"step": str(step), "base_model_hash": base_hash}
         writers = {
             "peft": (
                 folder / "peft",
-                lambda path: save_peft(path, state, model.lora, metadata=metadata),
+                lambda path: save_peft(path, adapter, model.lora, metadata=metadata),
             ),
             "comfyui": (
                 folder / COMFYUI_NAME,
-                lambda path: save_comfyui(path, state, model.lora, metadata=metadata),
+                lambda path: save_comfyui(path, _for_comfyui(adapter, prior), metadata=metadata),
+            ),
+            "kohya": (
+                folder / KOHYA_NAME,
+                lambda path: save_kohya(path, adapter, metadata=metadata),
             ),
         }
         for name in session.config.export_formats:
             path, write = writers[name]
             _write(session, name, path, step, write)
+
+
+def _for_comfyui(adapter: Adapter, prior: nn.Module) -> Adapter:
+    if adapter.kind != "dora":
+        return adapter
+    return with_dora_norm(adapter, "base", base_weights(prior, adapter.modules))
 
 
 def _write(

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from engine.adapters.lora import LoraSettings, attach_lora
+from engine.adapters.adapter import Adapter, with_dora_norm
+from engine.adapters.load import load_adapter
+from engine.adapters.lora import LoraSettings, attach_lora, base_weights, load_adapter_state
 from engine.adapters.quantize import quantize_base
+from engine.config.adapter_rules import parse_rank_pattern
 from engine.config.fields import TrainingConfig
 from engine.config.weight_files import WeightFiles
 from engine.models.prior import StableCascadePrior
@@ -60,7 +63,9 @@ class TrainedModel:
     @property
     def description(self) -> dict:
         """What the trained parameters are, as a checkpoint records it."""
-        return {"model_type": "lora", **asdict(self.lora)} if self.lora else {"model_type": "full"}
+        return (
+            {"model_type": "lora", **self.lora.describe()} if self.lora else {"model_type": "full"}
+        )
 
     @property
     def ema_updates(self) -> int:
@@ -135,12 +140,7 @@ def build_model(config: TrainingConfig, weights: WeightFiles, device: torch.devi
     prior.gradient_checkpointing = config.gradient_checkpointing
     lora = None
     if config.model_type == "lora":
-        lora = LoraSettings(
-            rank=config.lora_rank,
-            alpha=config.lora_alpha or config.lora_rank,
-            target=config.lora_target,
-            dropout=config.lora_dropout,
-        )
+        lora = adapter_settings(config)
         prior.requires_grad_(False)
         if packs:
             quantize_base(prior, config.base_model_precision, device=device)
@@ -156,14 +156,31 @@ def build_model(config: TrainingConfig, weights: WeightFiles, device: torch.devi
     return TrainedModel(prior, config, lora=lora)
 
 
-def _load_initial_adapter(prior: StableCascadePrior, lora: LoraSettings, path: Path) -> None:
-    from engine.adapters.export import load_adapter
-    from engine.adapters.lora import load_adapter_state
+def adapter_settings(config: TrainingConfig) -> LoraSettings:
+    """The adapter that a config asks for."""
+    is_lycoris = config.lora_type == "lycoris"
+    return LoraSettings(
+        rank=config.lora_rank,
+        alpha=config.lora_alpha or config.lora_rank,
+        target=config.lora_target,
+        dropout=config.lora_dropout,
+        use_dora=config.use_dora,
+        use_rslora=config.lora_rslora,
+        patterns=config.lora_target_patterns,
+        rank_pattern=tuple(parse_rank_pattern(text) for text in config.lora_rank_pattern),
+        algorithm=config.lycoris_algorithm if is_lycoris else "lora",
+        factor=config.lycoris_factor,
+    )
 
-    loaded = load_adapter(path, prior)
-    if loaded.scale != lora.scale:
-        raise ModelError(
-            f"init_lora: {path} has alpha/rank {loaded.scale:g}, the config {lora.scale:g}: "
-            "set lora_rank and lora_alpha to those of the adapter"
-        )
-    load_adapter_state(prior, loaded.state)
+
+def _load_initial_adapter(prior: StableCascadePrior, lora: LoraSettings, path: Path) -> None:
+    adapter = load_adapter(path, prior)
+    wanted = Adapter(adapter.state, lora.alphas(adapter.modules)).scales
+    for module, scale in adapter.scales.items():
+        if not math.isclose(scale, wanted[module], rel_tol=1e-6):  # alphas are float32 in files
+            raise ModelError(
+                f"init_lora: {path} has alpha/rank {scale:g} at {module}, the config "
+                f"{wanted[module]:g}: set lora_rank and lora_alpha to those of the adapter"
+            )
+    base = base_weights(prior, adapter.modules) if adapter.kind == "dora" else None
+    load_adapter_state(prior, with_dora_norm(adapter, "merged", base).state)

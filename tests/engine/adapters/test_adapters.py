@@ -9,40 +9,26 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from engine.adapters.export import (
-    load_adapter,
-    save_comfyui,
-    save_full,
-    save_peft,
-    save_single_file,
-)
+from engine.adapters.adapter import Adapter, AdapterError
+from engine.adapters.export import save_comfyui, save_full, save_peft, save_single_file
+from engine.adapters.load import load_adapter
 from engine.adapters.lora import (
-    TARGETS,
-    AdapterError,
     LoraSettings,
     adapter_state,
     attach_lora,
+    attached_adapter,
     load_adapter_state,
 )
 from engine.adapters.merge import merge_adapter
-from engine.adapters.names import from_comfyui, to_comfyui
+from engine.adapters.names import from_flat, to_flat
 from engine.adapters.quantize import quantize_base
+from engine.adapters.targets import TARGETS, linear_layers
 from engine.models.prior import StableCascadePrior
 from engine.models.prior_config import PriorConfig
 from engine.models.weights import load_prior, to_original
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 SETTINGS = LoraSettings(rank=4, alpha=6)
-
-
-@pytest.fixture
-def prior():
-    return load_prior(GOLDEN / "config.json", [GOLDEN / "unet_tiny_diffusers.safetensors"]).eval()
-
-
-@pytest.fixture(scope="module")
-def io():
-    return load_file(GOLDEN / "unet_tiny_io.safetensors")
 
 
 def _run(network, io):
@@ -114,7 +100,7 @@ def test_comfyui_keys_equal_the_golden_list():
     _attach(prior)
     keys = {
         (key, str(list(t.shape)), str(t.dtype).removeprefix("torch."))
-        for key, t in to_comfyui(adapter_state(prior), alpha=6).items()
+        for key, t in to_flat(attached_adapter(prior, SETTINGS)).items()
     }
     lines = (GOLDEN / "lora_keys_comfyui.txt").read_text().splitlines()
     assert keys == {tuple(line.split("\t")) for line in lines if line and line[0] != "#"}
@@ -123,20 +109,19 @@ def test_comfyui_keys_equal_the_golden_list():
 def test_comfyui_file_equals_the_golden_one_and_comes_back(prior):
     state = load_file(GOLDEN / "lora_peft.safetensors")
     golden = load_file(GOLDEN / "lora_comfyui.safetensors")
-    ours = to_comfyui(state, alpha=6)
+    ours = to_flat(Adapter.uniform(state, 1.5))
     assert ours.keys() == golden.keys()
     assert all(torch.equal(ours[key], golden[key]) for key in golden)
-    modules = tuple(n for n, m in prior.named_modules() if isinstance(m, torch.nn.Linear))
-    back, scale = from_comfyui(golden, modules)
-    assert scale == 1.5
-    assert back.keys() == state.keys()
-    assert all(torch.equal(back[key], state[key]) for key in state)
+    back = from_flat(golden, linear_layers(prior))
+    assert back.scale == 1.5
+    assert back.state.keys() == state.keys()
+    assert all(torch.equal(back.state[key], state[key]) for key in state)
 
 
 def test_merging_equals_the_golden_weights_and_output(prior, io):
     golden = load_file(GOLDEN / "lora_merge.safetensors")
     adapter = load_file(GOLDEN / "lora_peft.safetensors")
-    merged = merge_adapter(prior.state_dict(), adapter, scale=1.5)
+    merged = merge_adapter(prior.state_dict(), Adapter.uniform(adapter, 1.5))
     for key, expected in golden.items():
         name = key.removeprefix("merged_diffusers.")
         if name != key:
@@ -171,7 +156,9 @@ def test_peft_loads_our_folder_onto_diffusers_network_with_the_same_output(prior
             parameter.copy_(torch.randn(parameter.shape, generator=generator) * 0.05)
         ours = _run(prior, io)
     settings = LoraSettings(rank=4, alpha=8, target="all-linear")
-    save_peft(tmp_path / "peft", adapter_state(prior), settings, metadata={"step": "1"})
+    save_peft(
+        tmp_path / "peft", attached_adapter(prior, settings), settings, metadata={"step": "1"}
+    )
     config = json.loads((GOLDEN / "config.json").read_text())
     unet = StableCascadeUNet.from_config(config).eval()
     unet.load_state_dict(load_file(GOLDEN / "unet_tiny_diffusers.safetensors"))
@@ -200,7 +187,7 @@ def test_a_folder_that_peft_wrote_is_loaded(prior, io, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "change", [{"use_dora": True}, {"use_rslora": True}, {"peft_type": "LOHA"}, {"r": 0}]
+    "change", [{"use_dora": True}, {"lora_bias": True}, {"peft_type": "LOHA"}, {"r": 0}]
 )
 def test_adapters_of_another_kind_are_refused(prior, tmp_path, change):
     shutil.copy(GOLDEN / "lora_peft.safetensors", tmp_path / "adapter_model.safetensors")
@@ -216,9 +203,12 @@ def test_files_come_back_bit_for_bit_with_their_scale(prior, tmp_path, kind):
     _attach(prior, settings)
     state = adapter_state(prior)
     path = tmp_path / "adapter.safetensors"
-    save = save_peft if kind == "peft" else save_comfyui
     path = tmp_path / "peft" if kind == "peft" else path
-    save(path, state, settings, metadata={"step": "12"})
+    adapter, metadata = attached_adapter(prior, settings), {"step": "12"}
+    if kind == "peft":
+        save_peft(path, adapter, settings, metadata=metadata)
+    else:
+        save_comfyui(path, adapter, metadata=metadata)
     loaded = load_adapter(path, prior)
     assert loaded.scale == 1.5
     assert loaded.state.keys() == state.keys()

@@ -106,8 +106,6 @@ def test_all_problems_of_all_fields_come_at_once_and_the_good_fields_stay():
 @pytest.mark.parametrize(
     "values",
     [
-        {"lora_type": "lycoris"},
-        {"use_dora": True},
         {"base_model_precision": "int8-quanto"},
         {"optimizer": "soap"},
         {"optimizer": "ao-adamw8bit"},
@@ -128,7 +126,6 @@ def test_what_is_known_but_not_there_yet_says_so(values):
 @pytest.mark.parametrize(
     "values",
     [
-        {"use_dora": False},
         {"compile": False},
         {"push_to_hub": False},
         {"scheduled_sampling_max_step_offset": 0},
