@@ -464,6 +464,21 @@ class TrainingConfig(BaseModel):
         lt=2**32,
         help="Seed of the validation noise; empty is the run's seed.",
     )
+    validation_num_seeds: int = option(
+        1,
+        group="validation",
+        ge=1,
+        le=64,
+        help="Pictures a prompt, from that many seeds in a row.",
+    )
+    validation_split: float = option(
+        0.0,
+        group="validation",
+        ge=0,
+        le=0.5,
+        help="Share of the photographs (0 to 0.5) held out of training, to measure the loss on at "
+        "fixed noise; 0 measures none.",
+    )
     validation_guidance: float = option(
         4.0, group="validation", ge=0, le=30, help="Guidance scale, where no other is given."
     )
@@ -517,11 +532,11 @@ class TrainingConfig(BaseModel):
         help="Guidance scale of the decoder: 0 is photographic, more follows the prompt more.",
     )
     # -- tracking ------------------------------------------------------------------------------
-    report_to: tuple[Literal["none", "wandb", "tensorboard"], ...] = option(
+    report_to: tuple[Literal["none", "wandb", "tensorboard", "trackio"], ...] = option(
         ("none",),
         group="tracking",
-        help="Trackers that get losses and pictures: none, wandb, tensorboard.",
-        choices=("none", "wandb", "tensorboard"),
+        help="Trackers that get losses and pictures: none, wandb, tensorboard, trackio.",
+        choices=("none", "wandb", "tensorboard", "trackio"),
     )
     log_step_interval: int = option(
         1, group="tracking", ge=1, unit="steps", help="Write a step event for every n-th step."

@@ -23,6 +23,8 @@ LATENT_SCALE = 10.67
 """Stage C's h x w gives Stage B's int(10.67 h) x int(10.67 w), and 4 times that in pixels."""
 
 _WEIGHTS = "diffusion_pytorch_model"
+_WORKING_BYTES = 3 * 10**9
+"""Activations of one picture of 1024 x 1024 px in float32, an estimate."""
 # diffusers moved the VQGAN after 0.37.
 _PAELLA_MODULES = (
     "diffusers.pipelines.deprecated.wuerstchen.modeling_paella_vq_model",
@@ -62,6 +64,13 @@ class Decoder:
             _load(paella_class(), vqgan, device, dtype, None),
             device,
         )
+
+    @staticmethod
+    def bytes_needed(decoder: Path, vqgan: Path, *, variant: str | None = None) -> int:
+        """About what :meth:`load` and one picture take on the device, from the files' sizes."""
+        files = (*shard_paths(decoder, _WEIGHTS, variant), *shard_paths(vqgan, _WEIGHTS))
+        in_bf16 = sum(path.stat().st_size for path in files if ".bf16." in path.name)
+        return sum(path.stat().st_size for path in files) + in_bf16 + _WORKING_BYTES
 
     def grid(self, height: int, width: int) -> tuple[int, int]:
         """Stage B's latent grid for Stage C's: published, but a whole number of patches.

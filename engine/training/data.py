@@ -18,6 +18,7 @@ from engine.config.cache_folders import cache_root, latent_root
 from engine.config.frozen import FrozenConfig
 from engine.config.weight_files import WeightFiles
 from engine.data.buckets import plan_image
+from engine.data.held_out import held_out
 from engine.data.loader import LoadedSample, Loader
 from engine.data.noise import NoiseChanges
 from engine.data.order import Order
@@ -38,7 +39,11 @@ EMPTY_CAPTION = ""
 
 
 class TrainingData:
-    """The samples in order, with the caches that hold their latents and embeds."""
+    """The samples in order, with the caches that hold their latents and embeds.
+
+    Raises:
+        NoImagesError: every photograph is held out.
+    """
 
     def __init__(
         self,
@@ -54,19 +59,29 @@ class TrainingData:
         self.text_store = text_store
         self._text_key = partial(text_key, encoder_hash=text_hash, dtype=TEXT_DTYPE)
         self.latent_store = _OneOf(latent_stores)
-        self.samples = [
-            LoadedSample(
+        apart = held_out(
+            [plan.image.image.content_id for plan in plans], session.config.validation_split
+        )
+        trained = [plan for plan in plans if plan.image.image.content_id not in apart]
+        if not trained:
+            raise NoImagesError(
+                "validation_split holds every photograph out: lower it, or add photographs"
+            )
+
+        def loaded(plan: Plan) -> LoadedSample:
+            return LoadedSample(
                 name=str(plan.image.image.path),
                 latent_key=latent_key(plan.image, encoder_hash=encoder_hash),
                 text_keys=tuple(map(self._text_key, plan.image.image.captions)),
             )
-            for plan in plans
-        ]
+
+        self.samples = list(map(loaded, trained))
+        self.held_out = [loaded(p) for p in plans if p.image.image.content_id in apart]
         self.order = Order(
-            [plan.image.latent for plan in plans],
+            [plan.image.latent for plan in trained],
             seed=session.config.seed,
             global_batch_size=session.global_batch_size,
-            repeats=[plan.repeats for plan in plans],
+            repeats=[plan.repeats for plan in trained],
         )
 
     @property

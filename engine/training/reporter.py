@@ -12,6 +12,7 @@ from engine.run.control import Command
 from engine.run.events import EventWriter
 from engine.run.paths import RunDirectory
 from engine.run.status import Status, read_status, write_status
+from engine.training.memory import take_peak_bytes
 
 log = logging.getLogger("cascade")
 
@@ -76,7 +77,10 @@ class Reporter:
         self._write(state="running", step=step, max_train_steps=max_train_steps)
 
     def phase(self, phase: str, *, step: int) -> None:
-        """Enter a phase of the run."""
+        """Enter a phase of the run; the peak of GPU memory in the last one is told."""
+        peak = take_peak_bytes()
+        if peak is not None:
+            self.emit("memory", phase=self.status.phase, step=step, peak_memory_bytes=peak)
         self.emit("phase", phase=phase, step=step)
         self._write(state="paused" if phase == "paused" else "running", phase=phase, step=step)
         if self.is_main:

@@ -70,12 +70,16 @@ class Session:
         import numpy as np
 
         for tracker in self.accelerator.trackers if self.has_trackers else ():
-            if hasattr(tracker, "log_images"):
-                arrays = {
-                    name: np.asarray(image)[None] if tracker.name == "tensorboard" else [image]
-                    for name, image in images.items()
-                }
-                tracker.log_images(arrays, step=step)
+            if tracker.name == "trackio":
+                from trackio import Image
+
+                pictures = {name: Image(image) for name, image in images.items()}
+                tracker.log(pictures, step=step)
+            elif tracker.name == "tensorboard":
+                arrays = {name: np.asarray(image)[None] for name, image in images.items()}
+                tracker.log_images(arrays, step=step, dataformats="NHWC")
+            else:
+                tracker.log_images({name: [image] for name, image in images.items()}, step=step)
 
     def log_progress(self, record: StepRecord, num_steps: int) -> None:
         """Write a plain progress line to the console log, at most every few seconds."""
@@ -163,11 +167,18 @@ def _start_trackers(session: Session, trackers: list[str]) -> None:
             key="report_to",
             fix="`wandb login` before the run, or `wandb sync` afterwards",
         )
-    (session.run.root / "trackers").mkdir(exist_ok=True)
+    folder, name = session.run.root / "trackers", session.run.root.name
+    folder.mkdir(exist_ok=True)
     os.environ.setdefault("WANDB_SILENT", "true")
+    # trackio keeps a database there, and connects to nothing; it reads this when it is imported.
+    os.environ["TRACKIO_DIR"] = str(folder / "trackio")
+    quietly = {"auto_log_cpu": False, "auto_log_gpu": False, "embed": False}
     session.accelerator.init_trackers(
-        project_name=session.run.root.name,
-        init_kwargs={"wandb": {"dir": str(session.run.root / "trackers")}},
+        project_name=name,
+        init_kwargs={
+            "wandb": {"dir": str(folder)},
+            "trackio": {"name": name, "resume": "allow", **quietly},
+        },
     )
     session.has_trackers = True
 

@@ -29,6 +29,7 @@ from engine.training.session import Session
 from engine.training.step import Clipping, TrainStep
 from engine.training.trainer import Outcome, Trainer
 from engine.training.validation import NEGATIVE, ValidationPrompt, Validator
+from engine.training.validation_loss import HeldOutLoss
 
 
 def train(session: Session, frozen: FrozenConfig) -> Outcome:
@@ -46,6 +47,7 @@ def train(session: Session, frozen: FrozenConfig) -> Outcome:
     except StoppedEarly:
         return _stopped_before_training(session)
     check_ranks_agree(session, data)
+    session.reporter.phase("preparing", step=0)
     model = build_model(frozen.config, weights, session.device)
     num_steps = _num_steps(session, data)
     trainer = _build_trainer(session, frozen, weights, data, model, num_steps)
@@ -57,6 +59,7 @@ def train(session: Session, frozen: FrozenConfig) -> Outcome:
         world_size=session.world_size,
         device=str(session.device),
         num_images=len(data.samples),
+        num_held_out=len(data.held_out),
         num_captions=len({key for sample in data.samples for key in sample.text_keys}),
         num_batches_per_epoch=data.order.batches_per_epoch,
         max_train_steps=num_steps,
@@ -119,7 +122,7 @@ def _build_trainer(
         load_previewer(weights.previewer, device=session.device),
         weights,
     )
-    return Trainer(session, data, model, step, validator, num_steps)
+    return Trainer(session, data, model, step, validator, HeldOutLoss(session, data), num_steps)
 
 
 def _prompt(data: TrainingData, name: str, text: str) -> ValidationPrompt:

@@ -20,6 +20,7 @@ from engine.training.model import TrainedModel
 from engine.training.session import Session
 from engine.training.step import TrainStep
 from engine.training.validation import Validator
+from engine.training.validation_loss import HeldOutLoss, ValidationLoss
 
 _MAX_SKIPPED_STEPS = 20
 
@@ -48,6 +49,7 @@ class Trainer:
         model: TrainedModel,
         step: TrainStep,
         validator: Validator,
+        held_out: HeldOutLoss,
         num_steps: int,
     ) -> None:
         self.session = session
@@ -57,6 +59,7 @@ class Trainer:
         self.model = model
         self.train_step = step
         self.validator = validator
+        self.held_out = held_out
         self.num_steps = num_steps
         self.step = 0
         self.saved_step = -1
@@ -68,8 +71,8 @@ class Trainer:
     def fit(self) -> Outcome:
         """Train from the current position to the last step, or until told to stop."""
         self.reporter.begin(step=self.step, max_train_steps=self.num_steps)
-        if self.step == 0 and self.config.validation_on_start:
-            self.validate()
+        if self.step == 0 and (self.config.validation_on_start or self.held_out.samples):
+            self.validate(draws=self.config.validation_on_start)
         self.enter_training()
         with self.data.loader(first_step=self.step, last_step=self.num_steps) as batches:
             while self.step < self.num_steps:
@@ -273,10 +276,18 @@ class Trainer:
             "adapter": self.model.description,
         }
 
-    def validate(self) -> None:
-        """Sample the validation prompts with the weights as they are."""
+    def validate(self, *, draws: bool = True) -> None:
+        """Measure the held-out photographs and sample the prompts, with the weights as they are."""
         self.reporter.phase("validating", step=self.step)
         if self.session.is_main:
             with self.model.for_validation() as prior:
-                self.validator.run(prior, self.step)
+                self._report_loss(self.held_out.measure(prior, is_first=self.step == 0))
+                if draws:
+                    self.validator.run(prior, self.step)
         self.session.wait_for_everyone()
+
+    def _report_loss(self, measured: ValidationLoss | None) -> None:
+        if measured is None:
+            return
+        self.reporter.emit("validation", step=self.step, **asdict(measured))
+        self.session.track({"validation_loss": measured.loss}, step=self.step)

@@ -18,10 +18,11 @@ from engine.data.buckets import latent_grid
 from engine.models.previewer import Previewer
 from engine.models.prior import StableCascadePrior
 from engine.objective.sampler import Conditioning, sample_latents
+from engine.training.memory import room_on
 from engine.training.session import Session
 
 NEGATIVE = "negative"
-_PROMPTS_AT_ONCE = 4
+_DRAWS_AT_ONCE = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,14 @@ class ValidationPrompt:
     text: str
     clip_text: Tensor
     clip_text_pooled: Tensor
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Draw:
+    """One picture to draw: a prompt from a seed."""
+
+    prompt: ValidationPrompt
+    seed: int
 
 
 class Validator:
@@ -55,39 +64,43 @@ class Validator:
         self.grid = latent_grid(resolution.width, resolution.height)
         self.size = (resolution.width, resolution.height)
         seed = self.config.validation_seed
-        self.seed = self.config.seed if seed is None else seed
+        first = self.config.seed if seed is None else seed
+        self.seeds = range(first, first + self.config.validation_num_seeds)
 
     @torch.no_grad()
     def run(self, prior: StableCascadePrior, step: int) -> None:
         """Write the pictures of ``step`` and report each as it is there; ends early on a stop."""
-        if not self.prompts:
+        draws = tuple(Draw(prompt, seed) for prompt in self.prompts for seed in self.seeds)
+        if not draws:
             return
-        latents: dict[str, Tensor] = {}
-        images: dict[str, Image.Image] = {}
-        for first in range(0, len(self.prompts), _PROMPTS_AT_ONCE):
+        latents: dict[Draw, Tensor] = {}
+        images: dict[Draw, Image.Image] = {}
+        for first in range(0, len(draws), _DRAWS_AT_ONCE):
             if self.session.commands.should_stop():
                 return
-            prompts = self.prompts[first : first + _PROMPTS_AT_ONCE]
-            sampled = self.sample(prior, prompts)
-            for prompt, latent, pixels in zip(
-                prompts, sampled, self.previewer(sampled), strict=True
-            ):
-                latents[prompt.name] = latent[None]
-                images[prompt.name] = to_image(pixels)
-                self._write(images[prompt.name], prompt, step, "preview")
+            batch = draws[first : first + _DRAWS_AT_ONCE]
+            sampled = self.sample(prior, batch)
+            for draw, latent, pixels in zip(batch, sampled, self.previewer(sampled), strict=True):
+                latents[draw] = latent[None]
+                images[draw] = to_image(pixels)
+                self._write(images[draw], draw, step, "preview")
         if self.config.stable_cascade_use_decoder_for_validation:
-            images |= self._decode(latents, step)
-        self.session.track_images(images, step=step)
+            images |= self._decode(prior, latents, step)
+        named = {
+            draw.prompt.name if len(self.seeds) == 1 else f"{draw.prompt.name}-{draw.seed}": image
+            for draw, image in images.items()
+        }
+        self.session.track_images(named, step=step)
 
-    def sample(self, prior: StableCascadePrior, prompts: tuple[ValidationPrompt, ...]) -> Tensor:
-        """Return the latents [n, 16, h, w] that the prior draws for n prompts, as one batch."""
+    def sample(self, prior: StableCascadePrior, draws: tuple[Draw, ...]) -> Tensor:
+        """Return the latents [n, 16, h, w] of n draws, as one batch."""
         with self.session.accelerator.autocast():
             return sample_latents(
                 prior,
-                self._conditioning(*prompts),
+                self._conditioning(*(draw.prompt for draw in draws)),
                 self._conditioning(self.negative),
                 grid=self.grid,
-                seeds=[self.seed] * len(prompts),
+                seeds=[draw.seed for draw in draws],
                 num_steps=self.config.stable_cascade_validation_prior_num_inference_steps,
                 guidance_scale=prior_guidance(self.config),
             )
@@ -99,62 +112,65 @@ class Validator:
             torch.stack([prompt.clip_text_pooled for prompt in prompts]).to(device, torch.float32),
         )
 
-    def _decode(self, latents: Mapping[str, Tensor], step: int) -> dict[str, Image.Image]:
-        """Stage B and the VQGAN, loaded for this and freed again."""
+    def _decode(
+        self, prior: StableCascadePrior, latents: Mapping[Draw, Tensor], step: int
+    ) -> dict[Draw, Image.Image]:
+        """Stage B and the VQGAN, loaded for this and freed; the prior makes room if need be."""
         from engine.models.decoder import Decoder
 
         assert self.weights.decoder is not None
         assert self.weights.vqgan is not None
-        decoder = Decoder.load(
-            self.weights.decoder,
-            self.weights.vqgan,
-            device=self.session.device,
-            variant=self.config.stable_cascade_decoder_variant,
-        )
+        variant = self.config.stable_cascade_decoder_variant
+        needed = Decoder.bytes_needed(self.weights.decoder, self.weights.vqgan, variant=variant)
         images = {}
-        for prompt in self.prompts:
-            if self.session.commands.should_stop():
-                break
-            decoded = decoder.decode(
-                latents[prompt.name],
-                self._conditioning(prompt).clip_text_pooled,
-                self._conditioning(self.negative).clip_text_pooled,
-                num_steps=self.config.validation_num_inference_steps,
-                guidance_scale=self.config.stable_cascade_validation_decoder_guidance_scale,
-                seed=self.seed,
+        with room_on(self.session.device, needed, prior):
+            decoder = Decoder.load(
+                self.weights.decoder,
+                self.weights.vqgan,
+                device=self.session.device,
+                variant=variant,
             )
-            images[prompt.name] = to_image(decoded[0])
-            self._write(images[prompt.name], prompt, step, "decoded")
-        del decoder
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
+            for draw, latent in latents.items():
+                if self.session.commands.should_stop():
+                    break
+                decoded = decoder.decode(
+                    latent,
+                    self._conditioning(draw.prompt).clip_text_pooled,
+                    self._conditioning(self.negative).clip_text_pooled,
+                    num_steps=self.config.validation_num_inference_steps,
+                    guidance_scale=self.config.stable_cascade_validation_decoder_guidance_scale,
+                    seed=draw.seed,
+                )
+                images[draw] = to_image(decoded[0])
+                self._write(images[draw], draw, step, "decoded")
+            del decoder
         return images
 
-    def _write(self, image: Image.Image, prompt: ValidationPrompt, step: int, kind: str) -> None:
+    def _write(self, image: Image.Image, draw: Draw, step: int, kind: str) -> None:
         decoded = self.config.stable_cascade_use_decoder_for_validation
         suffix = "-preview" if decoded and kind == "preview" else ""
         folder = self.session.run.validation_dir(step)
         folder.mkdir(parents=True, exist_ok=True)
-        path = folder / f"{file_name(prompt.name)}-{self.seed}{suffix}.png"
-        save_png(image, path, self._metadata(prompt, step, kind))
+        path = folder / f"{file_name(draw.prompt.name)}-{draw.seed}{suffix}.png"
+        save_png(image, path, self._metadata(draw, step, kind))
         self.session.reporter.emit(
             "image",
             step=step,
-            prompt=prompt.name,
-            text=prompt.text,
+            prompt=draw.prompt.name,
+            text=draw.prompt.text,
             path=path.relative_to(self.session.run.root).as_posix(),
-            seed=self.seed,
+            seed=draw.seed,
             width=image.width,
             height=image.height,
             source=kind,
         )
 
-    def _metadata(self, prompt: ValidationPrompt, step: int, kind: str) -> dict[str, str]:
+    def _metadata(self, draw: Draw, step: int, kind: str) -> dict[str, str]:
         config = self.config
         values = {
-            "prompt": prompt.text,
+            "prompt": draw.prompt.text,
             "negative_prompt": self.negative.text,
-            "seed": self.seed,
+            "seed": draw.seed,
             "step": step,
             "kind": kind,
             "prior_guidance_scale": prior_guidance(config),
