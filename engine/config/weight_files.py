@@ -27,6 +27,7 @@ _SIZES_GB = {  # as published: full precision, and the .bf16 file where there is
 }
 PUBLISHED_DECODERS = ("decoder", "decoder_lite")
 _TOKENIZERS = (("tokenizer.json",), ("vocab.json", "merges.txt"))
+_TOKENIZER_FILES = ("tokenizer.json", "vocab.json", "merges.txt", "tokenizer_config.json")
 _MAX_HEADER_BYTES = 100_000_000
 _NOISE = (
     "without the decoder validation would show raw priors (green noise): fetch it, or set "
@@ -60,9 +61,11 @@ class _Repository:
     missing: list[str] = field(default_factory=list)
     damaged: list[str] = field(default_factory=list)
     consequence: str = ""
+    needed: list[str] = field(default_factory=list)
 
     def file(self, path: str) -> Path:
         """A file that must be there."""
+        self.needed.append(path)
         found = (self.root or Path()) / path
         if self.root is None or not found.is_file():
             self.missing.append(path)
@@ -93,8 +96,11 @@ class _Repository:
         if self.root is None or not any(
             all((base / name).is_file() for name in names) for names in _TOKENIZERS
         ):
-            self.missing += [f"{folder}/{name}" for name in ("tokenizer.json", "vocab.json")]
-            self.missing += [f"{folder}/{name}" for name in ("merges.txt", "tokenizer_config.json")]
+            self.missing += [f"{folder}/{name}" for name in _TOKENIZER_FILES]
+            self.needed += [f"{folder}/{name}" for name in _TOKENIZER_FILES]
+        else:
+            found = (name for name in _TOKENIZER_FILES if (base / name).is_file())
+            self.needed += [f"{folder}/{name}" for name in found]
         return base
 
     def _shards(self, index: Path) -> list[str]:
@@ -106,11 +112,50 @@ class _Repository:
             return []
 
 
+@dataclass(frozen=True, slots=True)
+class NeededFile:
+    """One file that a run reads; ``path`` is where it lies, or would in a local folder.
+
+    ``problem`` says what is wrong with it (``missing``, or how it is damaged); empty if nothing is.
+    """
+
+    repository: str
+    revision: str | None
+    name: str
+    is_local: bool
+    path: Path | None
+    problem: str
+
+
+def needed_files(config: TrainingConfig) -> tuple[NeededFile, ...]:
+    """Every weight and config file that a run with ``config`` reads, there or not."""
+    opened: dict[tuple[str, str | None], _Repository] = {}
+    _locate(config, opened)
+    files: dict[tuple[str, str], NeededFile] = {}
+    for repository in opened.values():
+        damaged = dict(entry.split(" ", 1) for entry in repository.damaged)
+        for name in repository.needed:
+            problem = "missing" if name in repository.missing else damaged.get(name, "")
+            path = repository.root / name if repository.root else None
+            files[repository.name, name] = NeededFile(
+                repository.name, repository.revision, name, repository.is_local, path, problem
+            )
+    return tuple(files.values())
+
+
 def locate_weights(
     config: TrainingConfig,
 ) -> tuple[WeightFiles | None, tuple[Problem, ...]]:
     """Find every weight file that ``config`` needs, or say all that is missing, by repository."""
     opened: dict[tuple[str, str | None], _Repository] = {}
+    files = _locate(config, opened)
+    problems = tuple(found for found in map(_problem, opened.values()) if found is not None)
+    return (None if problems else files), problems
+
+
+def _locate(
+    config: TrainingConfig, opened: dict[tuple[str, str | None], _Repository]
+) -> WeightFiles:
     prior = _open(config, "pretrained_model_name_or_path", opened)
     images = _open(config, "pretrained_vae_model_name_or_path", opened)
     folder = "prior_lite" if config.model_flavour == "stage-c-lite" else "prior"
@@ -118,7 +163,7 @@ def locate_weights(
     prior_weights = prior.weights(folder, "diffusion_pytorch_model")
     text_config = prior.file("text_encoder/config.json")
     prior.weights("text_encoder", "model")
-    files = WeightFiles(
+    return WeightFiles(
         prior_config=prior_config,
         prior_weights=prior_weights,
         text_encoder=text_config.parent,
@@ -127,8 +172,6 @@ def locate_weights(
         previewer=images.file("previewer.safetensors"),
         **_locate_decoder(config, opened),
     )
-    problems = tuple(found for found in map(_problem, opened.values()) if found is not None)
-    return (None if problems else files), problems
 
 
 def _locate_decoder(

@@ -3,49 +3,89 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 from torch import nn
 
 from engine.adapters.adapter import Adapter, with_dora_norm
-from engine.adapters.export import save_comfyui, save_full, save_kohya, save_peft
-from engine.adapters.lora import attached_adapter, base_weights
-from engine.training.model import TrainedModel
+from engine.adapters.export import (
+    save_comfyui,
+    save_full,
+    save_kohya,
+    save_peft,
+    save_single_file,
+)
+from engine.adapters.lora import LoraSettings, attached_adapter, base_weights
+from engine.models.prior import StableCascadePrior
+from engine.training.model import ModelError, TrainedModel
 from engine.training.session import Session
 
-COMFYUI_NAME, KOHYA_NAME = "lora-comfyui.safetensors", "lora-kohya.safetensors"
+NAMES = {
+    "peft": "peft",
+    "comfyui": "lora-comfyui.safetensors",
+    "kohya": "lora-kohya.safetensors",
+    "hub": "prior",
+    "single-file": "stage_c.safetensors",
+}
+"""Where in ``export/`` each format lies."""
+FULL_FORMATS = ("hub", "single-file")
 
 
 def export(session: Session, model: TrainedModel, step: int, base_hash: str) -> None:
     """Write ``export/`` from the weights that validation shows: the averages when EMA is on."""
     if not session.is_main:
         return
-    folder = session.run.export
-    folder.mkdir(exist_ok=True)
+    formats = ("hub",) if model.lora is None else session.config.export_formats
     with model.for_validation() as prior:
-        if model.lora is None:
-            _write(session, "hub", folder / "prior", step, lambda path: save_full(path, prior))
-            return
-        adapter = attached_adapter(prior, model.lora)
+        for name in formats:
+            path = write_export(prior, model.lora, session.run.export, name, step, base_hash)
+            session.reporter.emit(
+                "export",
+                step=step,
+                format=name,
+                path=path.relative_to(session.run.root).as_posix(),
+                bytes=_size_of(path),
+            )
+
+
+def write_export(
+    prior: StableCascadePrior,
+    lora: LoraSettings | None,
+    folder: Path,
+    name: str,
+    step: int,
+    base_hash: str,
+) -> Path:
+    """Write one of :data:`NAMES` below ``folder`` and return its path.
+
+    Written aside and renamed: an earlier export is only replaced by a whole one.
+
+    Raises:
+        AdapterError: the format cannot hold such an adapter.
+        ModelError: it is one of an adapter, and there is none.
+    """
+    path = folder / NAMES[name]
+    folder.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".aside-{path.name}")
+    _remove(aside)
+    if name == "hub":
+        save_full(aside, prior)
+    elif name == "single-file":
+        save_single_file(aside, prior)
+    elif lora is None:
+        raise ModelError(f"{name} holds an adapter; this run trained the whole prior: choose hub")
+    else:
+        adapter = attached_adapter(prior, lora)
         metadata = {"step": str(step), "base_model_hash": base_hash}
-        writers = {
-            "peft": (
-                folder / "peft",
-                lambda path: save_peft(path, adapter, model.lora, metadata=metadata),
-            ),
-            "comfyui": (
-                folder / COMFYUI_NAME,
-                lambda path: save_comfyui(path, _for_comfyui(adapter, prior), metadata=metadata),
-            ),
-            "kohya": (
-                folder / KOHYA_NAME,
-                lambda path: save_kohya(path, adapter, metadata=metadata),
-            ),
-        }
-        for name in session.config.export_formats:
-            path, write = writers[name]
-            _write(session, name, path, step, write)
+        if name == "peft":
+            save_peft(aside, adapter, lora, metadata=metadata)
+        elif name == "comfyui":
+            save_comfyui(aside, _for_comfyui(adapter, prior), metadata=metadata)
+        else:
+            save_kohya(aside, adapter, metadata=metadata)
+    _remove(path)
+    aside.rename(path)
+    return path
 
 
 def _for_comfyui(adapter: Adapter, prior: nn.Module) -> Adapter:
@@ -54,23 +94,9 @@ def _for_comfyui(adapter: Adapter, prior: nn.Module) -> Adapter:
     return with_dora_norm(adapter, "base", base_weights(prior, adapter.modules))
 
 
-def _write(
-    session: Session, name: str, path: Path, step: int, write: Callable[[Path], None]
-) -> None:
-    """Write aside and rename; an earlier export is only replaced by a whole one."""
-    aside = path.with_name(f".aside-{path.name}")
-    _remove(aside)
-    write(aside)
-    _remove(path)
-    aside.rename(path)
+def _size_of(path: Path) -> int:
     files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
-    session.reporter.emit(
-        "export",
-        step=step,
-        format=name,
-        path=path.relative_to(session.run.root).as_posix(),
-        bytes=sum(file.stat().st_size for file in files),
-    )
+    return sum(file.stat().st_size for file in files)
 
 
 def _remove(path: Path) -> None:

@@ -137,13 +137,22 @@ def build_model(config: TrainingConfig, weights: WeightFiles, device: torch.devi
         device="cpu" if packs else device,
         dtype=None if packs else torch.float32,
     )
+    if packs:
+        quantize_base(prior.requires_grad_(False), config.base_model_precision, device=device)
+    return make_trainable(prior, config)
+
+
+def make_trainable(prior: StableCascadePrior, config: TrainingConfig) -> TrainedModel:
+    """Attach the adapter that the config asks for, or set the whole prior free.
+
+    Raises:
+        AdapterError, ModelError: the adapter does not fit the network.
+    """
     prior.gradient_checkpointing = config.gradient_checkpointing
     lora = None
     if config.model_type == "lora":
         lora = adapter_settings(config)
         prior.requires_grad_(False)
-        if packs:
-            quantize_base(prior, config.base_model_precision, device=device)
         # The original trains LoRA with the network's dropout off, and a full fine-tune with it on.
         prior.set_dropout(0.0)
         generator = torch.Generator().manual_seed(config.seed)

@@ -1,0 +1,23 @@
+"""The parts of the command line that need torch, each a process of its own.
+
+``python -m engine.tools.<name> REQUEST`` with one JSON object: what the person typed, already read.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any
+
+Request = Mapping[str, Any]
+
+
+def run_tool(work: Callable[[Request], None]) -> int:
+    """Do the work of the request in argv; returns the exit code: 2 for a fault of the input."""
+    try:
+        work(json.loads(sys.argv[1]))
+    except (ValueError, OSError) as fault:  # our errors are ValueErrors that say what, where, fix
+        print(f"cascade-tui: {fault}", file=sys.stderr)
+        return 2
+    return 0
