@@ -42,6 +42,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "plot": ("plot", "draw a run's curve in the terminal, or as SVG or PNG"),
     "report": ("report", "write a run as one self-contained HTML file"),
     "diff": ("diff", "say what differs between two configs or runs"),
+    "sample": ("sample", "draw pictures of any prompt with a run's checkpoint"),
     "export": ("export", "write a run's checkpoint in the formats that other tools load"),
     "convert": ("convert", "write a prior or an adapter in another format"),
     "merge": ("merge", "fold adapters into the prior that they adapt"),

@@ -126,9 +126,7 @@ def start_session(run: RunDirectory, config: TrainingConfig, signals: StopSignal
         project_dir=str(run.root / "trackers"),
     )
     start_logging(is_main=accelerator.is_main_process)
-    allow_tf32 = not config.disable_tf32
-    torch.backends.cuda.matmul.allow_tf32 = allow_tf32
-    torch.backends.cudnn.allow_tf32 = allow_tf32
+    choose_tf32(config)
     agree = _make_agree(accelerator)
     session = Session(
         run=run,
@@ -141,6 +139,12 @@ def start_session(run: RunDirectory, config: TrainingConfig, signals: StopSignal
     if trackers:
         _start_trackers(session, trackers)
     return session
+
+
+def choose_tf32(config: TrainingConfig) -> None:
+    """Let float32 products run as TF32 where the card has it, unless ``disable_tf32`` is set."""
+    torch.backends.cuda.matmul.allow_tf32 = not config.disable_tf32
+    torch.backends.cudnn.allow_tf32 = not config.disable_tf32
 
 
 def _make_agree(accelerator: Accelerator) -> Agree:

@@ -25,10 +25,11 @@ from engine.training.data import (
 )
 from engine.training.exporting import export
 from engine.training.model import TrainedModel, build_model
+from engine.training.painting import Painter, ValidationPrompt
 from engine.training.session import Session
 from engine.training.step import Clipping, TrainStep
 from engine.training.trainer import Outcome, Trainer
-from engine.training.validation import NEGATIVE, ValidationPrompt, Validator
+from engine.training.validation import NEGATIVE, Validator
 from engine.training.validation_loss import HeldOutLoss
 
 
@@ -118,9 +119,15 @@ def _build_trainer(
     validator = Validator(
         session,
         tuple(_prompt(data, name, text) for name, text in validation_prompts(frozen).items()),
-        _prompt(data, NEGATIVE, config.validation_negative_prompt),
-        load_previewer(weights.previewer, device=session.device),
-        weights,
+        Painter(
+            config,
+            weights,
+            load_previewer(weights.previewer, device=session.device),
+            _prompt(data, NEGATIVE, config.validation_negative_prompt),
+            device=session.device,
+            autocast=session.accelerator.autocast,
+            should_stop=session.commands.should_stop,
+        ),
     )
     return Trainer(session, data, model, step, validator, HeldOutLoss(session, data), num_steps)
 

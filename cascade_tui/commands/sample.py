@@ -1,0 +1,58 @@
+"""`cascade-tui sample RUN --prompt …`: pictures of any prompt, outside training."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from cascade_tui.arguments import UsageError, existing_run
+from cascade_tui.tools import run_tool
+
+if TYPE_CHECKING:
+    from cascade_tui.arguments import Subparsers
+
+
+def add_parser(subparsers: Subparsers) -> None:
+    """Add this command's parser."""
+    parser = subparsers.add_parser(
+        "sample",
+        help="draw pictures of any prompt with a run's checkpoint",
+        description="Draw pictures with a checkpoint of a run as its validation does, and print "
+        "their paths. Settings are those of the run's validation unless given. "
+        "Exit codes: 0 drawn, 2 it cannot be.",
+    )
+    parser.add_argument("run", metavar="RUN", help="a run directory")
+    parser.add_argument("--prompt", action="append", dest="prompts", required=True, metavar="TEXT")
+    parser.add_argument("--negative", metavar="TEXT", help="what guidance steers away from")
+    parser.add_argument("--step", metavar="N", help="the checkpoint (default: the newest)")
+    parser.add_argument("--base", action="store_true", help="the base, as before training")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="default: 0")
+    parser.add_argument("--num-seeds", type=int, default=1, metavar="N", help="default: 1")
+    parser.add_argument("--steps", type=int, metavar="N", help="steps of the prior's sampler")
+    parser.add_argument("--guidance", type=float, metavar="S", help="the prior's guidance scale")
+    parser.add_argument("--resolution", metavar="WxH", help="such as 1024x1024")
+    parser.add_argument(
+        "--decoder",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help="full-size pictures through Stage B, or only the previewer's",
+    )
+    parser.add_argument("--to", metavar="DIR", help="where to (default: RUN/samples/step-…)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Draw; returns 0, or 2 with the reason on stderr."""
+    if args.step is not None and not args.step.isdecimal():
+        raise UsageError(f"--step {args.step}: expected a step's number")
+    for name in ("num_seeds", "steps"):
+        if (value := getattr(args, name)) is not None and value < 1:
+            raise UsageError(f"--{name.replace('_', '-')} {value}: expected 1 or more")
+    if not 0 <= args.seed < 2**32:
+        raise UsageError(f"--seed {args.seed}: expected 0 to {2**32 - 1}")
+    keys = (
+        "prompts", "negative", "step", "base", "seed", "num_seeds", "steps", "guidance",
+        "resolution", "decoder",
+    )  # fmt: skip
+    request = {key: getattr(args, key) for key in keys}
+    run_root = str(existing_run(args.run).root)
+    return run_tool("sample", request | {"run": run_root, "target": args.to})
