@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -261,7 +262,7 @@ def _step_table(events: list[Event]) -> Floats:
     names = ("step", *METRICS)
     try:
         # numpy reads "nan" and "inf" as we write them, and None as NaN.
-        table = np.array([[event[name] for name in names] for event in events], np.float64)
+        table = np.array(list(map(itemgetter(*names), events)), np.float64)
     except (KeyError, TypeError, ValueError):
         rows = [[as_float(event.get(name)) for name in names] for event in events]
         table = np.array(rows, np.float64)
