@@ -145,7 +145,7 @@ class MonitorScreen(Screen[None]):
         """Three rows of panels between the header and the news."""
         yield RunHeader(clock=self._clock)
         with Horizontal(id="top"):
-            yield LineChart("loss", id="loss", empty="no step yet", smoothing=SMOOTHING[2])
+            yield LineChart("loss", id="loss", empty="no step yet", smoothing=SMOOTHING[1])
             with Vertical(id="side"):
                 yield GpuPanel()
                 yield CachePanel()
