@@ -52,6 +52,7 @@ def _with_weight(text: str) -> tuple[str, float]:
     if Path(text).exists() or not colon:
         return str(existing(text)), 1.0
     try:
-        return str(existing(path)), float(weight)
+        amount = float(weight)
     except ValueError:
-        raise UsageError(f"{text}: {weight} is no weight, as in {path}:0.7") from None
+        raise UsageError(f"there is no file or folder {text}, nor is {weight} a weight") from None
+    return str(existing(path)), amount

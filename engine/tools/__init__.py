@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import sys
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -15,6 +16,8 @@ Request = Mapping[str, Any]
 
 def run_tool(work: Callable[[Request], None]) -> int:
     """Do the work of the request in argv; returns the exit code: 2 for a fault of the input."""
+    for chatty in ("torch.utils._pytree", "torchao"):  # warnings of their own deprecations
+        logging.getLogger(chatty).setLevel(logging.ERROR)
     try:
         work(json.loads(sys.argv[1]))
     except (ValueError, OSError) as fault:  # our errors are ValueErrors that say what, where, fix

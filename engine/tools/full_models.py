@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -37,13 +38,18 @@ class FullModel:
 
 
 def is_full_model(path: Path) -> bool:
-    """Whether a path is a whole prior: a folder with its config, or a file with its last layer."""
+    """Whether a path is a whole prior: a folder with its config, or a file with its last layer.
+
+    Raises:
+        WeightsError: it is a file, and not of safetensors.
+    """
     if path.is_dir():
         return (path / "config.json").is_file()
-    from safetensors import safe_open
-
-    with safe_open(path, framework="pt") as file:
-        return "clf.1.weight" in file.keys()  # noqa: SIM118 - a safetensors file is no dict
+    try:
+        with safe_open(path, framework="pt") as file:
+            return "clf.1.weight" in file.keys()  # noqa: SIM118 - a safetensors file is no dict
+    except (OSError, SafetensorError) as error:
+        raise WeightsError(f"{path} cannot be read as safetensors: {error}") from error
 
 
 def read_full_model(path: Path, config: Path | None = None) -> FullModel:

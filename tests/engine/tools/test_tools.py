@@ -142,6 +142,12 @@ def test_diffusers_loads_a_merged_single_file_as_the_original(hub, adapter, tmp_
             assert torch.allclose(converted[name], expected, atol=1e-6, rtol=0), name
 
 
+def test_a_file_that_is_no_safetensors_is_said_to_be_none(tmp_path):
+    (tmp_path / "notes.txt").write_text("not weights at all, whatever the name says")
+    with pytest.raises(WeightsError, match=r"notes\.txt cannot be read as safetensors"):
+        convert(asked(tmp_path / "notes.txt", tmp_path / "x", "peft"))
+
+
 def test_a_fault_is_one_line_and_exit_code_2(tmp_path):
     request = asked(tmp_path / "absent.safetensors", tmp_path / "x", "peft")
     command = [sys.executable, "-m", "engine.tools.convert", json.dumps(request)]
