@@ -34,7 +34,7 @@ contracts: $(VENV)/.ready-test
 	$(BIN)/lint-imports
 
 pytest: $(VENV)/.ready-test
-	$(BIN)/pytest -n auto $(ARGS)
+	$(BIN)/pytest -n auto --dist worksteal $(ARGS)
 
 # Pictures for the README, from a real run of the demo.
 screenshots: $(VENV)/.ready-test

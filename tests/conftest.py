@@ -79,3 +79,9 @@ def real_run(tmp_path: Path) -> Iterator[RealRun]:
     real = RealRun(tmp_path / "run")
     yield real
     real.kill_all()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest, so that no process waits for another at the end."""
+    demo = Path(__file__).parent / "test_demo_end_to_end.py"
+    items.sort(key=lambda item: (item.path != demo, item.get_closest_marker("slow") is None))
