@@ -44,6 +44,7 @@ class CascadeApp(App[int], inherit_bindings=False):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("2", "show_configure", "Configure", show=False, id="app.configure"),
         Binding("3", "show_monitor", "Monitor", show=False, id="app.monitor"),
+        Binding("4", "show_gallery", "Gallery", show=False, id="app.gallery"),
         Binding("5", "show_log", "Log", show=False, id="app.log"),
         Binding("question_mark", "help", "Help", key_display="?", id="app.help"),
         Binding("ctrl+p", "command_palette", "Everything", show=False, id="app.palette"),
@@ -177,6 +178,12 @@ class CascadeApp(App[int], inherit_bindings=False):
             self.notify("there is no run yet: L launches the config")
         else:
             self.open_run(run)
+
+    def action_show_gallery(self) -> None:
+        """Show the validation pictures."""
+        from cascade_tui.screens.gallery import GalleryScreen
+
+        self._show_beside("gallery", GalleryScreen)
 
     def action_show_log(self) -> None:
         """Show what the trainer wrote."""

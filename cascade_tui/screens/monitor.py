@@ -49,6 +49,7 @@ class MonitorScreen(Screen[None]):
         Binding("S", "stop", "Stop…", id="monitor.stop"),
         Binding("A", "abort", "Abort…", id="monitor.abort"),
         Binding("l", "app.show_log", "Log", id="monitor.log"),
+        Binding("g", "app.show_gallery", "Gallery", show=False, id="monitor.gallery"),
         Binding("z", "toggle_console", "Console", show=False, id="monitor.console"),
         Binding("y", "toggle_log_axis", "Log axis", show=False, id="monitor.log_axis"),
         Binding("plus,equals_sign", "smooth(1)", "Smoother", show=False, id="monitor.smoother"),
