@@ -42,6 +42,7 @@ class CascadeApp(App[int], inherit_bindings=False):
     CSS_PATH = "app.tcss"
     BINDING_GROUP_TITLE = "Everywhere"
     BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("1", "show_runs", "Runs", show=False, id="app.runs"),
         Binding("2", "show_configure", "Configure", show=False, id="app.configure"),
         Binding("3", "show_monitor", "Monitor", show=False, id="app.monitor"),
         Binding("4", "show_gallery", "Gallery", show=False, id="app.gallery"),
@@ -72,6 +73,7 @@ class CascadeApp(App[int], inherit_bindings=False):
         self.run_directory = RunDirectory(run_directory) if run_directory else None
         self.configure: ConfigureScreen | ParseErrorScreen | None = None
         self.monitor: Screen[Any] | None = None
+        self._runs: Screen[Any] | None = None
         self._beside: dict[str, tuple[RunDirectory, Screen[Any]]] = {}
 
     def on_mount(self) -> None:
@@ -178,6 +180,22 @@ class CascadeApp(App[int], inherit_bindings=False):
             self.notify("there is no run yet: L launches the config")
         else:
             self.open_run(run)
+
+    def action_show_runs(self) -> None:
+        """Show every run below the working directory."""
+        from cascade_tui.screens.runs import RunsScreen
+
+        if self._runs is None:
+            self._runs = RunsScreen(Path())
+            self.install_screen(self._runs, "runs")
+        if self.screen is not self._runs:
+            self._go(self._runs)
+
+    def show_welcome(self) -> None:
+        """Open a path, or begin from an example."""
+        from cascade_tui.screens.welcome import WelcomeScreen
+
+        self._go(WelcomeScreen())
 
     def action_show_gallery(self) -> None:
         """Show the validation pictures."""
