@@ -200,6 +200,8 @@ class GalleryScreen(Screen[None]):
             grids.first().show([], (0, 0))
             return
         name = self._snapshot.prompts[self._prompt]
+        steps: tuple[int, ...]
+        names: tuple[str, ...]
         if self._against is not None:
             head.update(f"{name} · step {self._against} beside step {step} · esc: the grid")
             steps, names = (self._against, step), (name,)
