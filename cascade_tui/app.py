@@ -9,7 +9,7 @@ import os
 import shlex
 import signal
 import subprocess
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -42,8 +42,11 @@ class CascadeApp(App[int], inherit_bindings=False):
     CSS_PATH = "app.tcss"
     BINDING_GROUP_TITLE = "Everywhere"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("1", "show_configure", "Configure", show=False, id="app.configure"),
+        Binding("1", "show_runs", "Runs", show=False, id="app.runs"),
+        Binding("2", "show_configure", "Configure", show=False, id="app.configure"),
         Binding("3", "show_monitor", "Monitor", show=False, id="app.monitor"),
+        Binding("4", "show_gallery", "Gallery", show=False, id="app.gallery"),
+        Binding("5", "show_log", "Log", show=False, id="app.log"),
         Binding("question_mark", "help", "Help", key_display="?", id="app.help"),
         Binding("ctrl+p", "command_palette", "Everything", show=False, id="app.palette"),
         Binding("tab", "app.focus_next", "Next part", show=False, id="app.focus_next"),
@@ -70,6 +73,8 @@ class CascadeApp(App[int], inherit_bindings=False):
         self.run_directory = RunDirectory(run_directory) if run_directory else None
         self.configure: ConfigureScreen | ParseErrorScreen | None = None
         self.monitor: Screen[Any] | None = None
+        self._runs: Screen[Any] | None = None
+        self._beside: dict[str, tuple[RunDirectory, Screen[Any]]] = {}
 
     def on_mount(self) -> None:
         """Show what was named on the command line, and end cleanly on signals."""
@@ -175,6 +180,50 @@ class CascadeApp(App[int], inherit_bindings=False):
             self.notify("there is no run yet: L launches the config")
         else:
             self.open_run(run)
+
+    def action_show_runs(self) -> None:
+        """Show every run below the working directory."""
+        from cascade_tui.screens.runs import RunsScreen
+
+        if self._runs is None:
+            self._runs = RunsScreen(Path())
+            self.install_screen(self._runs, "runs")
+        if self.screen is not self._runs:
+            self._go(self._runs)
+
+    def show_welcome(self) -> None:
+        """Open a path, or begin from an example."""
+        from cascade_tui.screens.welcome import WelcomeScreen
+
+        self._go(WelcomeScreen())
+
+    def action_show_gallery(self) -> None:
+        """Show the validation pictures."""
+        from cascade_tui.screens.gallery import GalleryScreen
+
+        self._show_beside("gallery", GalleryScreen)
+
+    def action_show_log(self) -> None:
+        """Show what the trainer wrote."""
+        from cascade_tui.screens.log import LogScreen
+
+        self._show_beside("log", LogScreen)
+
+    def _show_beside(self, name: str, make: Callable[[RunDirectory], Screen[Any]]) -> None:
+        """Show another screen of the run that is watched; a new one for another run."""
+        run = self.run_directory or self._run_of_config()
+        if run is None:
+            self.notify("there is no run yet: L launches the config")
+            return
+        self.run_directory = run
+        known, old = self._beside.get(name, (None, None))
+        if old is not None and known == run:
+            if self.screen is not old:
+                self._go(old)
+            return
+        screen = make(run)
+        self._beside[name] = (run, screen)
+        self._show(screen, old, name)
 
     def _run_of_config(self) -> RunDirectory | None:
         """The run in the open config's output_dir, if it was launched before."""

@@ -96,11 +96,11 @@ class PictureScreen(Screen[None]):
     PictureScreen #caption { height: 2; padding: 0 1; background: $surface; }
     """
 
-    def __init__(self, snapshot: RunSnapshot, step: int) -> None:
-        """Begin with the first prompt at ``step``, which has pictures."""
+    def __init__(self, snapshot: RunSnapshot, step: int, prompt: int = 0) -> None:
+        """Begin with that prompt, by its position, at ``step``, which has pictures."""
         super().__init__()
         self._snapshot = snapshot
-        self._step, self._prompt = step, 0
+        self._step, self._prompt = step, prompt
 
     def compose(self) -> ComposeResult:
         """What it is, and the picture."""

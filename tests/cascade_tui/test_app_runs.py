@@ -31,7 +31,7 @@ async def test_opening_another_run_from_the_form_ends_the_thread_of_the_first(tm
     async with open_app(write_project(Path())).run_test(size=(120, 36)) as pilot:
         pilot.app.open_run(RunDirectory(tmp_path / "first"))
         await until(pilot, lambda: _followers() == before + 1)
-        await pilot.press("1")
+        await pilot.press("2")
         await until(pilot, lambda: isinstance(pilot.app.screen, ConfigureScreen))
         pilot.app.open_run(RunDirectory(tmp_path / "second"))
         await until(pilot, lambda: pilot.app.screen is pilot.app.monitor)

@@ -269,6 +269,6 @@ async def test_a_launch_freezes_what_the_form_shows_and_leads_to_the_monitor():
         assert app.run_directory is not None
         assert "lora_rank = 8" in app.run_directory.config.read_text()
         assert Path("config.toml").read_text() == CONFIG
-        await pilot.press("1")
+        await pilot.press("2")
         await checked_form(pilot)
         await until(pilot, lambda: not is_alive(app.run_directory))  # its weights are no weights

@@ -192,13 +192,13 @@ async def test_y_and_plus_change_the_loss_chart(run: RunDirectory) -> None:
         assert (chart.is_log, chart.smoothing) == (False, before)
 
 
-async def test_l_makes_the_console_large_and_escape_small_again(run: RunDirectory) -> None:
+async def test_z_makes_the_console_large_and_escape_small_again(run: RunDirectory) -> None:
     app = MonitorApp(run)
     async with app.run_test(size=(80, 24)) as pilot:
         await settle(pilot)
         console = app.monitor.query_one(ConsoleView)
         assert not console.display
-        await pilot.press("l")
+        await pilot.press("z")
         await pilot.pause()
         assert console.display
         assert console.size.height > 15
