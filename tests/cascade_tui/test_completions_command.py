@@ -47,7 +47,7 @@ def answers(folder, tmp_path_factory):
         ["status", ""],
         ["launch", ""],
         ["launch", "o"],
-        ["--no-ui", "launch", "--set", "lora_r"],
+        ["--no-ui", "launch", "--set", "lora_alp"],
         ["launch", "--set", "snr_weighting", "=", ""],
         ["launch", "--set", "snr_weighting", "="],
         ["launch", "--set", "use_ema", "=", "t"],
@@ -97,7 +97,7 @@ def test_bash_completes_configs_and_run_directories(answers):
 
 
 def test_bash_completes_the_keys_and_values_of_set(answers):
-    assert answers["--no-ui launch --set lora_r"] == ["lora_rank="]
+    assert answers["--no-ui launch --set lora_alp"] == ["lora_alpha="]
     choices = list(OPTIONS["snr_weighting"].choices)
     assert answers["launch --set snr_weighting = "] == choices
     assert answers["launch --set snr_weighting ="] == choices
