@@ -21,6 +21,8 @@ from cascade_tui.screens.configure import ConfigureScreen
 from cascade_tui.screens.monitor import MonitorScreen
 
 SIZES = ((120, 36), (80, 24))
+_SETTLED_SECONDS = 1.5
+"""Time for pictures that a screen reads in a thread after it is shown."""
 _PNG_WIDTH = 1600
 _BRAILLE_TEXT = re.compile(
     r'<text ([^>]*?)x="([\d.]+)"([^>]*?)textLength="([\d.]+)"([^>]*)>([^<]*[\u2801-\u28ff][^<]*)<'
@@ -62,7 +64,7 @@ async def take(app: CascadeApp, size: tuple[int, int], name: str, keys: Sequence
         await pilot.pause()
         await _until(pilot, lambda: _has_data(pilot.app.screen), name)
         await pilot.press(*keys)
-        await pilot.pause(0.3)
+        await pilot.pause(_SETTLED_SECONDS)
         return app.export_screenshot(title=f"cascade-tui {name}")
 
 
@@ -101,7 +103,10 @@ async def _take_all(config: Path | None, run: Path | None, folder: Path) -> list
         if config is not None:
             shots.append(("configure", CascadeApp(config), ("n",)))
         if run is not None:
-            shots.append(("monitor", CascadeApp(run_directory=run), ()))
+            shots += [
+                (name, CascadeApp(run_directory=run), keys)
+                for name, keys in (("monitor", ()), ("gallery", ("4",)), ("log", ("5",)))
+            ]
         for name, app, keys in shots:
             path = folder / f"{name}-{suffix}"
             write_picture(await take(app, size, name, keys), path)

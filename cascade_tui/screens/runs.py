@@ -111,7 +111,9 @@ class RunsScreen(Screen[None]):
             return
         words = self.query_one(Input).value.lower()
         room = max(20, self.size.width - 4)
-        shown = [(f["run"], run_line(f, self.root, room)) for f in self._reports]
+        longest = max((len(_name(f, self.root)) for f in self._reports), default=0)
+        names = max(12, min(longest, room // 3))
+        shown = [(f["run"], run_line(f, self.root, room, names)) for f in self._reports]
         shown = [(path, line) for path, line in shown if words in f"{path} {line}".lower()]
         if not self._reports:
             news = _EMPTY
@@ -199,10 +201,13 @@ class RunsScreen(Screen[None]):
         self.query_one(OptionList).focus()
 
 
-def run_line(facts: dict[str, Any], root: Path, width: int) -> str:
-    """Name, state, step, loss, pace and time left in one line of ``width`` cells."""
+def _name(facts: dict[str, Any], root: Path) -> str:
     path = Path(facts["run"])
-    name = str(path.relative_to(root)) if path != root else path.absolute().name
+    return str(path.relative_to(root)) if path != root else path.absolute().name
+
+
+def run_line(facts: dict[str, Any], root: Path, width: int, name_width: int) -> str:
+    """Name, state, step, loss, pace and time left in one line of ``width`` cells."""
     state = f"{STATE_GLYPHS[facts['state']]} {facts['state']}"
     if facts["exit_code"]:
         state += f" ({facts['exit_code']})"
@@ -215,5 +220,5 @@ def run_line(facts: dict[str, Any], root: Path, width: int) -> str:
         words.append(f"{format_duration(facts['seconds_left'])} left")
     elif facts["heartbeat_age_seconds"] is not None and not facts["alive"]:
         words.append(f"{format_duration(facts['heartbeat_age_seconds'])} ago")
-    room = max(12, width // 3)
-    return fit(f"{fit(name, room)} {fit(state, 16)} {'  '.join(w for w in words if w)}", width)
+    told = "  ".join(word for word in words if word)
+    return fit(f"{fit(_name(facts, root), name_width)} {fit(state, 16)} {told}", width)
