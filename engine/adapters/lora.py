@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -124,10 +123,7 @@ def _inject(prior: nn.Module, settings: LoraSettings, modules: tuple[str, ...]) 
         rank_pattern=dict(settings.rank_pattern),
         alpha_pattern=settings.alpha_pattern,
     )
-    with warnings.catch_warnings():
-        # Of an int8 base: peft could not merge into it. We merge into the weights' file.
-        warnings.filterwarnings("ignore", message=".*get_apply_tensor_subclass")
-        inject_adapter_in_model(config, prior, adapter_name=ADAPTER)
+    inject_adapter_in_model(config, prior, adapter_name=ADAPTER)
 
 
 def _check_ranks(layers: Mapping[str, tuple[int, int]], settings: LoraSettings) -> None:
@@ -173,9 +169,8 @@ def base_weights(prior: nn.Module, modules: Iterable[str]) -> dict[str, Tensor]:
     weights = {}
     for module in modules:
         layer = prior.get_submodule(module)
-        weight = getattr(layer, "base_layer", layer).weight.detach()
-        weight = weight.dequantize() if type(weight).__module__.startswith("torchao") else weight
-        weights[f"{module}.weight"] = weight.float()
+        weight = getattr(layer, "base_layer", layer).weight
+        weights[f"{module}.weight"] = weight.detach().float()
     return weights
 
 
