@@ -12,6 +12,7 @@ from operator import itemgetter
 from typing import Any
 
 import numpy as np
+import orjson
 
 from cascade_tui.follow.console import ConsoleTail
 from cascade_tui.follow.metrics import MetricStore
@@ -39,7 +40,7 @@ class RunReader:
         """``clock`` tells how long there has been no step."""
         self.run = run
         self._clock = clock
-        self._events = EventReader(run.events)
+        self._events = EventReader(run.events, loads=orjson.loads)
         self._num_resets = 0
         self._console = ConsoleTail(run.console_log)
         self.snapshot = RunSnapshot(0, RunState("new"), run.root.name)

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
 
+import orjson
+
 from cascade_tui.follow.metrics import Series
 from cascade_tui.follow.reader import RunReader
 from cascade_tui.follow.snapshot import RunSnapshot
@@ -97,7 +99,11 @@ def gather(run: RunDirectory) -> Report:
 
     Raises UnreadableRunError if its events cannot be read; what else is missing is left out.
     """
-    events, reader, gathered = EventReader(run.events), RunReader(run), _Gathered()
+    events, reader, gathered = (
+        EventReader(run.events, loads=orjson.loads),
+        RunReader(run),
+        _Gathered(),
+    )
     try:
         while batch := events.poll():
             reader.take(batch)

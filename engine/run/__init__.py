@@ -1,1 +1,1 @@
-"""The run directory: paths, events, control, status, supervisor. Light: no torch, no textual."""
+"""The run directory: paths, events, control, status, supervisor. Standard library only."""
