@@ -80,6 +80,7 @@ class LogScreen(Screen[None]):
         """Open at the end."""
         self.query_one(LogView).focus()
         self._poll()
+        self._show()
         self.set_interval(_POLL_SECONDS, self._poll)
 
     def on_unmount(self) -> None:
@@ -96,7 +97,9 @@ class LogScreen(Screen[None]):
             self._news = f"cannot be read: {failure.strerror}"
             self._show()
             return
-        if has_changed and self._level:
+        if not has_changed:
+            return  # nothing is drawn, and so nothing sent, while nothing happens
+        if self._level:
             self._filter()
         self._show()
 

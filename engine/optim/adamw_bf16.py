@@ -96,13 +96,14 @@ class AdamWBF16(torch.optim.Optimizer):
 def _buckets(parameters: Iterable[Tensor]) -> Iterator[list[Tensor]]:
     """Parameters with a gradient in order, as many together as have :data:`_BUCKET` elements."""
     bucket: list[Tensor] = []
+    size = 0
     for parameter in parameters:
         if parameter.grad is None:
             continue
-        size = sum(other.numel() for other in bucket) + parameter.numel()
+        size += parameter.numel()
         if bucket and (size > _BUCKET or parameter.dtype != bucket[0].dtype):
             yield bucket
-            bucket = []
+            bucket, size = [], parameter.numel()
         bucket.append(parameter)
     if bucket:
         yield bucket
