@@ -37,6 +37,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "validate-now": ("control", "make the validation pictures now"),
     "pause": ("control", "hold the run after the current step"),
     "resume": ("control", "go on after a pause, or from the last checkpoint"),
+    "change": ("change", "change intervals and prompts of a run while it goes on"),
     "stop": ("control", "finish the step, save, and end the run"),
     "abort": ("control", "end the run at once, without saving"),
     "plot": ("plot", "draw a run's curve in the terminal, or as SVG or PNG"),

@@ -234,6 +234,8 @@ def _problem_line(event: Event) -> str:
 def _command_line(event: Event) -> str | None:
     if event.get("state") == "received":
         return f"received the command `{event.get('command')}`"
+    if event.get("state") == "done" and event.get("command") == "change":
+        return f"changed: {event.get('message')}"
     if event.get("state") == "done":
         return None  # what it did has an event of its own
     message = f": {event['message']}" if event.get("message") else ""

@@ -45,7 +45,7 @@ class Notice:
 
 @dataclass(frozen=True, slots=True)
 class SentCommand:
-    """A command and what became of it: pending, received, done, failed or ignored."""
+    """A command and what became of it: pending, received, done, failed, ignored or refused."""
 
     id: str
     command: str

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -29,6 +29,10 @@ from cascade_tui.widgets.thumbnails import Thumbnails
 from engine.run.control import CommandName
 from engine.run.paths import RunDirectory
 
+if TYPE_CHECKING:  # read when something is changed
+    from engine.config.frozen import FrozenConfig
+    from engine.config.live import LiveChange
+
 _OVER = ("finished", "failed", "stopped", "lost", "lost-at-reboot")
 _STOP_QUESTION = (
     "Stop the run after this step? It saves a checkpoint first; launching again goes on from there."
@@ -48,6 +52,7 @@ class MonitorScreen(Screen[None]):
         Binding("p", "pause", "Pause", id="monitor.pause"),
         Binding("S", "stop", "Stop…", id="monitor.stop"),
         Binding("A", "abort", "Abort…", id="monitor.abort"),
+        Binding("i", "change", "Change…", id="monitor.change"),
         Binding("l", "app.show_log", "Log", id="monitor.log"),
         Binding("g", "app.show_gallery", "Gallery", show=False, id="monitor.gallery"),
         Binding("z", "toggle_console", "Console", show=False, id="monitor.console"),
@@ -125,6 +130,13 @@ class MonitorScreen(Screen[None]):
         def __init__(self, reason: str) -> None:
             super().__init__()
             self.reason = reason
+
+    class SettingsRead(Message):
+        """What may be changed in the run, as it is now."""
+
+        def __init__(self, current: FrozenConfig) -> None:
+            super().__init__()
+            self.current = current
 
     def __init__(
         self,
@@ -222,14 +234,14 @@ class MonitorScreen(Screen[None]):
 
     # -- steering ----------------------------------------------------------------------------
 
-    def action_steer(self, command: CommandName) -> None:
+    def action_steer(self, command: CommandName, **arguments: object) -> None:
         """Leave a command for the run, or say why not."""
-        self.run_worker(lambda: self._steer(command), thread=True)
+        self.run_worker(lambda: self._steer(command, **arguments), thread=True)
 
-    def _steer(self, command: CommandName) -> None:
+    def _steer(self, command: CommandName, **arguments: object) -> None:
         """In a thread: a supervisor may have to be started first."""
         try:
-            steer(self.run, command)
+            steer(self.run, command, **arguments)
         except NothingRunsError as error:
             self._post(self.Refused(str(error)))
         except OSError as error:
@@ -238,6 +250,36 @@ class MonitorScreen(Screen[None]):
     def on_monitor_screen_refused(self, message: Refused) -> None:
         """Say why a command was not sent."""
         self.notify(message.reason, severity="warning", markup=False)
+
+    def action_change(self) -> None:
+        """Change intervals or prompts while the run goes on."""
+        if self.snapshot is None or not self.snapshot.state.is_alive:
+            self.action_steer("change")  # which says why not
+            return
+        self.run_worker(self._read_settings, thread=True)
+
+    def _read_settings(self) -> None:
+        """In a thread: what counts in the run now, from its directory."""
+        from engine.config.frozen import FrozenConfigError
+        from engine.config.live import load_current
+
+        try:
+            current, _ = load_current(self.run.root)
+        except FrozenConfigError as error:
+            self._post(self.Refused(str(error)))
+        else:
+            self._post(self.SettingsRead(current))
+
+    def on_monitor_screen_settings_read(self, message: SettingsRead) -> None:
+        """Show the form with what counts now."""
+        from cascade_tui.screens.change import ChangeForm
+
+        def answered(change: LiveChange | None) -> None:
+            if change is not None:
+                self.action_steer("change", **change.arguments())
+
+        if self.is_current:
+            self.app.push_screen(ChangeForm(message.current), answered)
 
     def action_pause(self) -> None:
         """Pause, or go on if it is paused."""

@@ -6,6 +6,7 @@ import time
 from dataclasses import asdict, dataclass
 
 from engine.optim.state import OptimizerStateError
+from engine.training.changes import LiveSettings
 from engine.training.checkpoint import (
     CheckpointError,
     choose_checkpoint,
@@ -13,7 +14,6 @@ from engine.training.checkpoint import (
     save_checkpoint,
     sweep,
 )
-from engine.training.changes import LiveSettings
 from engine.training.commands import POLL_SECONDS, Request
 from engine.training.data import TrainingData
 from engine.training.meter import Meter, StepRecord
