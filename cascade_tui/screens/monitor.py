@@ -17,6 +17,7 @@ from cascade_tui.follow.follower import RunFollower
 from cascade_tui.follow.snapshot import RunSnapshot
 from cascade_tui.gpu import GpuReport, GpuSource, GpuWatch
 from cascade_tui.screens.confirm import Confirm
+from cascade_tui.screens.gpus import GpuScreen
 from cascade_tui.screens.picture import PictureScreen
 from cascade_tui.steering import NothingRunsError, steer
 from cascade_tui.widgets.cache_panel import CachePanel
@@ -55,6 +56,7 @@ class MonitorScreen(Screen[None]):
         Binding("i", "change", "Change…", id="monitor.change"),
         Binding("l", "app.show_log", "Log", id="monitor.log"),
         Binding("g", "app.show_gallery", "Gallery", show=False, id="monitor.gallery"),
+        Binding("u", "gpus", "GPUs", show=False, id="monitor.gpus"),
         Binding("z", "toggle_console", "Console", show=False, id="monitor.console"),
         Binding("y", "toggle_log_axis", "Log axis", show=False, id="monitor.log_axis"),
         Binding("plus,equals_sign", "smooth(1)", "Smoother", show=False, id="monitor.smoother"),
@@ -79,7 +81,7 @@ class MonitorScreen(Screen[None]):
         & #top { height: 5fr; }
         & #loss { width: 1fr; }
         & #side { width: 46; }
-        & GpuPanel { height: auto; min-height: 3; max-height: 60%; }
+        & GpuPanel { height: auto; min-height: 3; max-height: 80%; }
         & CachePanel { height: 1fr; min-height: 3; }
         & #middle { height: 3fr; }
         & #middle LineChart { width: 1fr; }
@@ -209,7 +211,7 @@ class MonitorScreen(Screen[None]):
                 overlays = [validation] if chart.id == "loss" else []
                 chart.show(snapshot.series[str(chart.id)], snapshot.max_steps, overlays)
             for gpus in self.query(GpuPanel):
-                gpus.show(trainer_peak_bytes=snapshot.peak_memory_bytes)
+                gpus.show_trainer(pid=snapshot.state.pid, peak_bytes=snapshot.peak_memory_bytes)
             for caches in self.query(CachePanel):
                 caches.show(snapshot.caches)
             for thumbnails in self.query(Thumbnails):
@@ -231,6 +233,8 @@ class MonitorScreen(Screen[None]):
         """Show the GPUs."""
         for gpus in self.query(GpuPanel):
             gpus.show(message.report)
+            if isinstance(self.app.screen, GpuScreen):
+                self.app.screen.show(gpus.lines)
 
     # -- steering ----------------------------------------------------------------------------
 
@@ -334,6 +338,10 @@ class MonitorScreen(Screen[None]):
     def action_scrub(self, direction: int) -> None:
         """Go to earlier or later pictures."""
         self.query_one(Thumbnails).scrub(direction)
+
+    def action_gpus(self) -> None:
+        """All GPUs in full, with the processes on them."""
+        self.app.push_screen(GpuScreen(self.query_one(GpuPanel).lines))
 
     def action_picture(self) -> None:
         """The pictures of the step that is shown, as large as can be."""
