@@ -18,6 +18,7 @@ from cascade_tui.follow.console import ConsoleTail
 from cascade_tui.follow.metrics import MetricStore
 from cascade_tui.follow.pyramid import Floats
 from cascade_tui.follow.snapshot import CacheState, Notice, Picture, RunSnapshot, SentCommand
+from cascade_tui.follow.timeline import Timeline
 from engine.run.control import pending
 from engine.run.events import Event, EventReader, as_float
 from engine.run.paths import RunDirectory
@@ -56,6 +57,7 @@ class RunReader:
         self.snapshot = RunSnapshot(
             before.version, before.state, before.name, series=series, console=before.console
         )
+        self._timeline = Timeline()
         self._num_quarantined = 0
         self._last_step_at = self._clock()
         self._usual_gap_seconds = 0.0
@@ -90,6 +92,10 @@ class RunReader:
             self._set(console=self._console.lines)
         self._see_state()
         self._see_waiting_commands()
+        # Whatever is no pause has events that tell the time.
+        is_paused = self.snapshot.phase == "paused" and self.snapshot.state.is_alive
+        now = time.time() if is_paused else None
+        self._set(seconds_by_phase=self._timeline.spent(now))
         quiet = self._clock() - self._last_step_at
         limit = max(_LEAST_QUIET_SECONDS, _QUIET_STEPS * self._usual_gap_seconds)
         is_training = self.snapshot.phase == "training" and self.snapshot.state.name == "running"
@@ -99,7 +105,9 @@ class RunReader:
         """Take in events in their order; steps that follow one another all at once."""
         for is_step, group in groupby(events, key=lambda event: event.get("kind") == "step"):
             if is_step:
-                self._take_steps(list(group))
+                steps = list(group)
+                self._timeline.see(steps[-1])
+                self._take_steps(steps)
                 continue
             for event in group:
                 handler = _HANDLERS.get(str(event.get("kind")))
@@ -107,6 +115,7 @@ class RunReader:
                     # an event of another version may lack a field or hold something else there
                     with contextlib.suppress(KeyError, TypeError, ValueError):
                         handler(self, event)
+                self._timeline.see(event)
 
     def _set(self, **changes: Any) -> None:
         """Change the snapshot, if that changes anything."""
@@ -173,7 +182,9 @@ class RunReader:
 
     def _on_phase(self, event: Event) -> None:
         self._last_step_at = self._clock()
-        self._set(phase=str(event.get("phase", "")))
+        phase = str(event.get("phase", ""))
+        self._timeline.enter(phase, event)
+        self._set(phase=phase)
 
     def _on_rewind(self, event: Event) -> None:
         step = int(event["step"])
@@ -245,6 +256,7 @@ class RunReader:
         self._set(commands=(*others, answered)[-_MAX_COMMANDS:])
 
     def _on_exit(self, event: Event) -> None:
+        self._timeline.end(event)
         self._set(exit_reason=str(event.get("reason", "")))
 
 

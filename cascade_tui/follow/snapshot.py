@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -84,6 +85,8 @@ class RunSnapshot:
     is_partial: bool = False
     quiet_minutes: int = 0
     """Whole minutes without a step, if that is much longer than steps take."""
+    seconds_by_phase: Mapping[str, float] = field(default_factory=dict)
+    """Time spent in each phase over all launches, in the order in which they first came."""
     trouble: str = ""
     """Why the run directory cannot be read at present."""
 

@@ -24,6 +24,7 @@ from cascade_tui.widgets.cache_panel import CachePanel
 from cascade_tui.widgets.console_tail import ConsoleView
 from cascade_tui.widgets.gpu_panel import GpuPanel
 from cascade_tui.widgets.line_chart import SMOOTHING, LineChart, Overlay
+from cascade_tui.widgets.phase_bar import PhaseBar
 from cascade_tui.widgets.run_header import RunHeader
 from cascade_tui.widgets.run_outcome import command_text, notice_text, outcome_text
 from cascade_tui.widgets.thumbnails import Thumbnails
@@ -94,7 +95,7 @@ class MonitorScreen(Screen[None]):
                      text-wrap: nowrap; text-overflow: ellipsis; }
         & #notice { width: 1fr; height: 1; text-wrap: nowrap; text-overflow: ellipsis; }
 
-        &.-low #middle { display: none; }
+        &.-low #middle, &.-low PhaseBar { display: none; }
         &.-narrow #side { width: 34; }
         &.-wide #side { width: 60; }
         &.-wide ConsoleView { display: block; }
@@ -160,6 +161,7 @@ class MonitorScreen(Screen[None]):
     def compose(self) -> ComposeResult:
         """Three rows of panels between the header and the news."""
         yield RunHeader(clock=self._clock)
+        yield PhaseBar()
         with Horizontal(id="top"):
             yield LineChart("loss", id="loss", empty="no step yet", smoothing=SMOOTHING[1])
             with Vertical(id="side"):
@@ -206,6 +208,8 @@ class MonitorScreen(Screen[None]):
             # Loops over none or one: a message may arrive while the screen is taken apart.
             for header in self.query(RunHeader):
                 header.show(snapshot)
+            for phases in self.query(PhaseBar):
+                phases.show(snapshot)
             validation = Overlay("V", "validation", snapshot.series["validation_loss"])
             for chart in self.query(LineChart):
                 overlays = [validation] if chart.id == "loss" else []

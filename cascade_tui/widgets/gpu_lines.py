@@ -122,10 +122,14 @@ def _memory_bar(gpu: GpuSample, width: int) -> Text:
 
 
 def _two_lines(gpu: GpuSample, width: int) -> list[Text]:
-    facts = _facts(gpu)
-    if gpu.throttles:
-        facts.append((f"{_WARN} " if gpu.ailments else "") + ", ".join(gpu.throttles))
-    return [_memory_line(gpu, f"{gpu.index} ", width), Text(fit("  " + "  ".join(facts), width))]
+    facts = "  " + "  ".join(_facts(gpu))
+    reasons = ", ".join(gpu.throttles)
+    if gpu.ailments:
+        facts = f"{_WARN} {reasons}{facts}"
+    elif reasons and len(facts) + 2 + len(reasons) <= width:
+        facts += f"  {reasons}"
+    style = "red" if gpu.ailments else ""
+    return [_memory_line(gpu, f"{gpu.index} ", width), Text(fit(facts, width), style=style)]
 
 
 def _one_line(gpu: GpuSample, width: int) -> Text:
