@@ -15,6 +15,7 @@ import numpy as np
 import orjson
 
 from cascade_tui.follow.console import ConsoleTail
+from cascade_tui.follow.health import HealthWatch
 from cascade_tui.follow.metrics import MetricStore
 from cascade_tui.follow.pyramid import Floats
 from cascade_tui.follow.snapshot import CacheState, Notice, Picture, RunSnapshot, SentCommand
@@ -43,6 +44,7 @@ class RunReader:
         self._clock = clock
         self._events = EventReader(run.events, loads=orjson.loads)
         self._num_resets = 0
+        self._heartbeat_age: float | None = None
         self._console = ConsoleTail(run.console_log)
         self.snapshot = RunSnapshot(0, RunState("new"), run.root.name)
         self._begin()
@@ -58,6 +60,7 @@ class RunReader:
             before.version, before.state, before.name, series=series, console=before.console
         )
         self._timeline = Timeline()
+        self._watch = HealthWatch()
         self._num_quarantined = 0
         self._last_step_at = self._clock()
         self._usual_gap_seconds = 0.0
@@ -96,6 +99,11 @@ class RunReader:
         is_paused = self.snapshot.phase == "paused" and self.snapshot.state.is_alive
         now = time.time() if is_paused else None
         self._set(seconds_by_phase=self._timeline.spent(now))
+        self._set(
+            health=self._watch.look(
+                self.run.root, now=self._clock(), heartbeat_age_seconds=self._heartbeat_age
+            )
+        )
         quiet = self._clock() - self._last_step_at
         limit = max(_LEAST_QUIET_SECONDS, _QUIET_STEPS * self._usual_gap_seconds)
         is_training = self.snapshot.phase == "training" and self.snapshot.state.name == "running"
@@ -125,7 +133,9 @@ class RunReader:
     # -- beside the log ------------------------------------------------------------------------
 
     def _see_state(self) -> None:
-        state = replace(derive_state(self.run), heartbeat_age_seconds=None)
+        state = derive_state(self.run)
+        self._heartbeat_age = state.heartbeat_age_seconds if state.is_alive else None
+        state = replace(state, heartbeat_age_seconds=None)
         if state != self.snapshot.state:
             # The event log is ahead of status.json; the latter counts where there is no event.
             self._set(
@@ -155,6 +165,8 @@ class RunReader:
             np.split(steps, breaks), np.split(table[:, 1:].T, breaks, axis=1), strict=True
         ):
             self._metrics.extend(piece, values)
+        is_finite = bool(np.isfinite(table[:, 1:]).all())
+        self._watch.take_steps(events, may_be_broken=not is_finite)
         self._pace(events[-_PACE_EVENTS:], steps)
         last = events[-1]
         self._set(
@@ -190,6 +202,7 @@ class RunReader:
         step = int(event["step"])
         self._metrics.truncate_after(step)
         self._validation.truncate_after(step)
+        self._watch.rewind(step)
         kept = tuple(p for p in self.snapshot.pictures if p.step <= step)
         self._set(step=step, pictures=kept)
 
@@ -240,6 +253,7 @@ class RunReader:
 
     def _on_checkpoint(self, event: Event) -> None:
         self._set(last_checkpoint=int(event["step"]))
+        self._watch.take_checkpoint(int(event.get("bytes") or 0))
 
     def _on_export(self, event: Event) -> None:
         path = str(self.run.root / str(event["path"]))

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from cascade_tui.follow.health import Health
 from cascade_tui.follow.metrics import Series
 from engine.run.status import RunState
 
@@ -87,6 +88,7 @@ class RunSnapshot:
     """Whole minutes without a step, if that is much longer than steps take."""
     seconds_by_phase: Mapping[str, float] = field(default_factory=dict)
     """Time spent in each phase over all launches, in the order in which they first came."""
+    health: Health = Health()
     trouble: str = ""
     """Why the run directory cannot be read at present."""
 

@@ -16,10 +16,12 @@ from textual.widgets import Footer, Static
 from cascade_tui.follow.follower import RunFollower
 from cascade_tui.follow.snapshot import RunSnapshot
 from cascade_tui.gpu import GpuReport, GpuSource, GpuWatch
+from cascade_tui.notifying import NotifyBy
 from cascade_tui.screens.confirm import Confirm
 from cascade_tui.screens.gpus import GpuScreen
 from cascade_tui.screens.picture import PictureScreen
 from cascade_tui.steering import NothingRunsError, steer
+from cascade_tui.widgets.alert_strip import AlertStrip
 from cascade_tui.widgets.cache_panel import CachePanel
 from cascade_tui.widgets.console_tail import ConsoleView
 from cascade_tui.widgets.gpu_panel import GpuPanel
@@ -57,6 +59,9 @@ class MonitorScreen(Screen[None]):
         Binding("i", "change", "Change…", id="monitor.change"),
         Binding("l", "app.show_log", "Log", id="monitor.log"),
         Binding("g", "app.show_gallery", "Gallery", show=False, id="monitor.gallery"),
+        Binding(
+            "exclamation_mark", "alerts", "Alerts", show=False, key_display="!", id="monitor.alerts"
+        ),
         Binding("u", "gpus", "GPUs", show=False, id="monitor.gpus"),
         Binding("z", "toggle_console", "Console", show=False, id="monitor.console"),
         Binding("y", "toggle_log_axis", "Log axis", show=False, id="monitor.log_axis"),
@@ -147,12 +152,17 @@ class MonitorScreen(Screen[None]):
         *,
         read_gpus: Callable[[], GpuReport] | None = None,
         clock: Callable[[], float] = time.monotonic,
+        notify_by: NotifyBy = "off",
     ) -> None:
-        """``read_gpus`` stands in for NVML; ``clock`` paces the time left."""
+        """``read_gpus`` stands in for NVML; ``clock`` paces the time left.
+
+        ``notify_by`` says how the terminal calls somebody when there is a new alert, or the end.
+        """
         super().__init__()
         self.run = run
         self.snapshot: RunSnapshot | None = None
         self._clock = clock
+        self._notify_by = notify_by
         self._follower = RunFollower(run, lambda s: self._post(self.Changed(s)))
         self._gpus = GpuWatch(
             lambda report: self._post(self.GpusChanged(report)), read_gpus or GpuSource().read
@@ -176,6 +186,7 @@ class MonitorScreen(Screen[None]):
             yield ConsoleView()
         with Horizontal(id="news"):
             yield Static(id="command", markup=False)
+            yield AlertStrip(self._notify_by)
             yield Static(id="notice", markup=False)
         yield Footer(show_command_palette=False, compact=True)
 
@@ -223,6 +234,8 @@ class MonitorScreen(Screen[None]):
             for console in self.query(ConsoleView):
                 console.show(snapshot.console)
             self._show_words(before, snapshot)
+        for strip in self.query(AlertStrip):
+            strip.see(snapshot)
 
     def _show_words(self, before: RunSnapshot | None, snapshot: RunSnapshot) -> None:
         """The outcome, the last command and the last problem, where they changed."""
@@ -239,6 +252,8 @@ class MonitorScreen(Screen[None]):
             gpus.show(message.report)
             if isinstance(self.app.screen, GpuScreen):
                 self.app.screen.show(gpus.lines)
+        for strip in self.query(AlertStrip):
+            strip.see_gpus(message.report)
 
     # -- steering ----------------------------------------------------------------------------
 
@@ -342,6 +357,10 @@ class MonitorScreen(Screen[None]):
     def action_scrub(self, direction: int) -> None:
         """Go to earlier or later pictures."""
         self.query_one(Thumbnails).scrub(direction)
+
+    def action_alerts(self) -> None:
+        """All alerts, and what to do about each."""
+        self.query_one(AlertStrip).open()
 
     def action_gpus(self) -> None:
         """All GPUs in full, with the processes on them."""
