@@ -59,6 +59,7 @@ class RunReader:
         self.snapshot = RunSnapshot(
             before.version, before.state, before.name, series=series, console=before.console
         )
+        self._cache_parts: dict[str, list[CacheState]] = {}
         self._timeline = Timeline()
         self._watch = HealthWatch()
         self._num_quarantined = 0
@@ -211,17 +212,43 @@ class RunReader:
         if loss is not None:
             self._validation.extend(np.array([int(event["step"])]), np.array([[loss]]))
 
+    def _on_cache_plan(self, event: Event) -> None:
+        """A folder of caches is about to be filled; a launch begins with the texts."""
+        which, needed = str(event["which"]), int(event["needed"])
+        present = int(event.get("present") or 0)
+        planned_bytes = int(event.get("estimated_bytes") or 0)
+        if which == "text":
+            self._cache_parts = {}
+            self._set(caches={})
+        state = CacheState(which, present, needed, 0.0, 0, None, present, needed, planned_bytes)
+        self._cache_parts.setdefault(which, []).append(state)
+        self._show_cache(which)
+
     def _on_cache(self, event: Event) -> None:
-        state = CacheState(
-            which=str(event["which"]),
-            done=int(event["done"]),
-            total=int(event["total"]),
-            per_second=as_float(event.get("per_second")) or 0.0,
-            bytes=int(event.get("bytes") or 0),
-            eta_seconds=as_float(event.get("eta_seconds")),
-            hits=int(event.get("hits") or 0),
+        which = str(event["which"])
+        parts = self._cache_parts.setdefault(which, [])
+        planned = parts.pop() if parts else None
+        parts.append(
+            CacheState(
+                which=which,
+                done=int(event["done"]),
+                total=int(event["total"]),
+                per_second=as_float(event.get("per_second")) or 0.0,
+                bytes=int(event.get("bytes") or 0),
+                eta_seconds=as_float(event.get("eta_seconds")),
+                hits=int(event.get("hits") or 0),
+                needed=planned.needed if planned else 0,
+                planned_bytes=planned.planned_bytes if planned else 0,
+            )
         )
-        self._set(caches={**self.snapshot.caches, state.which: state})
+        self._show_cache(which)
+
+    def _show_cache(self, which: str) -> None:
+        """The sum of the folders of one kind; pace and time left are those of the newest."""
+        parts = self._cache_parts[which]
+        names = ("done", "total", "bytes", "hits", "needed", "planned_bytes")
+        sums = {name: sum(getattr(part, name) for part in parts) for name in names}
+        self._set(caches={**self.snapshot.caches, which: replace(parts[-1], **sums)})
 
     def _on_image(self, event: Event) -> None:
         picture = Picture(

@@ -13,7 +13,12 @@ from engine.run.status import RunState
 
 @dataclass(frozen=True, slots=True)
 class CacheState:
-    """How far a cache build is."""
+    """How far a cache build is: ``done`` of ``total`` are there, ``hits`` of them from before.
+
+    ``needed`` counts what all processes need together (0: unknown), ``total`` what is reported of:
+    the first process's share. ``planned_bytes`` is what was estimated to be made, ``bytes`` what
+    was made; ``per_second`` is the mean of this build.
+    """
 
     which: str
     done: int
@@ -22,6 +27,13 @@ class CacheState:
     bytes: int
     eta_seconds: float | None
     hits: int
+    needed: int = 0
+    planned_bytes: int = 0
+
+    @property
+    def is_share(self) -> bool:
+        """Whether other processes make the rest, of which nothing is told."""
+        return self.needed > self.total
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +100,7 @@ class RunSnapshot:
     """Whole minutes without a step, if that is much longer than steps take."""
     seconds_by_phase: Mapping[str, float] = field(default_factory=dict)
     """Time spent in each phase over all launches, in the order in which they first came."""
-    health: Health = Health()
+    health: Health = field(default_factory=Health)
     trouble: str = ""
     """Why the run directory cannot be read at present."""
 

@@ -115,7 +115,6 @@ def cache_prompts(
                 encoder_hash=text_hash,
                 dtype=TEXT_DTYPE,
                 batch_size=session.config.text_encoder_batch_size,
-                report=partial(_report, session),
             )
         except torch.OutOfMemoryError:
             is_too_large = True  # raised below: as long as it is handled, the encoder is held
