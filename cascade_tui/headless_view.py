@@ -263,6 +263,7 @@ _LINES: dict[str, Callable[[Event], str | None]] = {
         f"checkpoint {event.get('path')} ({format_bytes(as_float(event.get('bytes')) or 0)})"
     ),
     "export": lambda event: f"exported {event.get('path')} ({event.get('format')})",
+    "push": lambda event: f"pushed to {event.get('address')}",
     "command": _command_line,
     "problem": _problem_line,
     "quarantine": lambda event: f"left out {event.get('path')}: {event.get('reason')}",

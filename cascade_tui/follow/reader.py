@@ -286,6 +286,9 @@ class RunReader:
         path = str(self.run.root / str(event["path"]))
         self._set(exports=tuple(dict.fromkeys((*self.snapshot.exports, path))))
 
+    def _on_push(self, event: Event) -> None:
+        self._set(pushed_to=str(event["address"]))
+
     def _on_command(self, event: Event) -> None:
         answered = SentCommand(
             str(event.get("id")),

@@ -91,6 +91,7 @@ class RunSnapshot:
     notices: tuple[Notice, ...] = ()
     commands: tuple[SentCommand, ...] = ()
     exports: tuple[str, ...] = ()
+    pushed_to: str = ""
     last_checkpoint: int | None = None
     start: dict[str, Any] = field(default_factory=dict)
     console: tuple[str, ...] = ()

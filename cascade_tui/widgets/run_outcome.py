@@ -44,6 +44,8 @@ def outcome_text(snapshot: RunSnapshot, run: RunDirectory) -> Text:
         if files:
             lines.append(f"exported to {run.root}:")
             lines += [f"  {name}" for name in files]
+        if snapshot.pushed_to:
+            lines.append(f"pushed to {snapshot.pushed_to}")
         return Text("\n".join(lines), style="green")
     return Text()
 

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from engine.config.adapter_rules import ADAPTER_RULES
 from engine.config.backend_rules import BACKEND_RULES
 from engine.config.context import Context, Rule, trained_range
+from engine.config.hub import name_fault
 from engine.config.optimizer_rules import OPTIMIZER_RULES
 from engine.config.problems import Edit, Problem, error, hint, warning
 from engine.config.resolution import GRID_PX
@@ -207,11 +208,29 @@ def decoder(context: Context) -> Iterator[Problem]:
 
 
 def hub(context: Context) -> Iterator[Problem]:
-    """A hub name alone pushes nothing; say so."""
-    if context.config.hub_model_id and not context.config.push_to_hub:
+    """A name alone pushes nothing; pushing needs a name, a token and leave to connect."""
+    name, pushes = context.config.hub_model_id, context.config.push_to_hub
+    if name and (fault := name_fault(name)):
+        yield error("hub_model_id", f"{name} is no name of a repository: it {fault}", "owner/name")
+    elif name and not pushes:
         yield hint(
             "hub_model_id",
             "push_to_hub is not set, so nothing is pushed; the files stay in output_dir/export",
+        )
+    if not pushes:
+        if not context.config.hub_private:
+            yield hint("hub_private", "it changes nothing: push_to_hub is not set")
+        return
+    if not name:
+        yield error("hub_model_id", "push_to_hub needs the name of a repository", "owner/name")
+    if context.environment.is_offline:
+        edit = Edit("push_to_hub", False)
+        yield error(edit.key, "HF_HUB_OFFLINE forbids it", "unset it, or set this to false", edit)
+    elif not context.environment.has_hub_token:
+        yield error(
+            "push_to_hub",
+            "there is no token to push with",
+            "`hf auth login`, or set HF_TOKEN to a token that may write",
         )
 
 

@@ -24,9 +24,10 @@ from engine.training.data import (
     check_ranks_agree,
     prepare_data,
 )
-from engine.training.exporting import export
+from engine.training.exporting import export, formats_of
 from engine.training.model import TrainedModel, build_model
 from engine.training.painting import Painter, ValidationPrompt
+from engine.training.publishing import PublishingError, create_repository, push
 from engine.training.session import Session
 from engine.training.step import Clipping, TrainStep
 from engine.training.trainer import Outcome, Trainer
@@ -44,6 +45,8 @@ def train(session: Session, frozen: FrozenConfig, change: LiveChange) -> Outcome
     weights, missing = locate_weights(frozen.config)
     if weights is None:
         raise WeightsError("; ".join(f"{p.message}. Fix: {p.fix}" for p in missing))
+    if frozen.config.push_to_hub and session.is_main:
+        create_repository(frozen.config)  # a refusal is better told now than after the run
     try:
         data = prepare_data(session, frozen, weights)
     except StoppedEarly:
@@ -71,8 +74,24 @@ def train(session: Session, frozen: FrozenConfig, change: LiveChange) -> Outcome
     trainer.settings.tell_changes()
     outcome = trainer.fit()
     export(session, model, outcome.step, base_hash)
+    if outcome.state == "finished":
+        _push(session, outcome.step)
     session.reporter.phase("done", step=outcome.step)
     return outcome
+
+
+def _push(session: Session, step: int) -> None:
+    """To the hub, if asked for. A failure loses nothing: it is told, and the run is finished."""
+    config = session.config
+    if not (config.push_to_hub and session.is_main):
+        return
+    session.reporter.phase("pushing", step=step)
+    try:
+        address = push(session.run, config, session.run.export, formats_of(config), step)
+    except PublishingError as failure:
+        session.reporter.problem("error", str(failure), key="push_to_hub")
+    else:
+        session.reporter.emit("push", step=step, repository=config.hub_model_id, address=address)
 
 
 def _stopped_before_training(session: Session) -> Outcome:
