@@ -242,6 +242,12 @@ def _command_line(event: Event) -> str | None:
     return f"the command `{event.get('command')}` was {event.get('state')}{message}"
 
 
+def _changes_line(event: Event) -> str:
+    """What a resumed run goes on with, beside its config."""
+    names = [*(event.get("options") or ()), *(event.get("prompts") or ())]
+    return f"goes on with what was changed while it ran: {', '.join(map(str, names))}"
+
+
 def _validation_line(event: Event) -> str | None:
     loss = as_float(event.get("loss"))
     return None if loss is None else f"validation loss {loss:.4g} at step {event.get('step')}"
@@ -265,6 +271,7 @@ _LINES: dict[str, Callable[[Event], str | None]] = {
     "export": lambda event: f"exported {event.get('path')} ({event.get('format')})",
     "push": lambda event: f"pushed to {event.get('address')}",
     "command": _command_line,
+    "changes": _changes_line,
     "problem": _problem_line,
     "quarantine": lambda event: f"left out {event.get('path')}: {event.get('reason')}",
     "rewind": lambda event: f"goes back to step {event.get('step')}",

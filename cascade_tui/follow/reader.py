@@ -166,7 +166,8 @@ class RunReader:
             np.split(steps, breaks), np.split(table[:, 1:].T, breaks, axis=1), strict=True
         ):
             self._metrics.extend(piece, values)
-        is_finite = bool(np.isfinite(table[:, 1:]).all())
+        judged = [1 + METRICS.index(name) for name in ("loss", "grad_norm")]
+        is_finite = bool(np.isfinite(table[:, judged]).all())
         self._watch.take_steps(events, may_be_broken=not is_finite)
         self._pace(events[-_PACE_EVENTS:], steps)
         last = events[-1]

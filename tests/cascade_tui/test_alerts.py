@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import math
 import random
 from dataclasses import replace
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from cascade_tui import arguments
 from cascade_tui.alerts import ending_alert, find_alerts
 from cascade_tui.follow.health import Health, Spike, find_spike
 from cascade_tui.follow.reader import RunReader
@@ -163,6 +165,15 @@ def test_the_option_counts_before_the_variable_and_nonsense_is_refused() -> None
     assert notify_by("bell", {"CASCADE_TUI_NOTIFY": "desktop"}) == "bell"
     with pytest.raises(NotifySettingError, match="CASCADE_TUI_NOTIFY=loud: expected off, bell"):
         notify_by(None, {"CASCADE_TUI_NOTIFY": "loud"})
+
+
+def test_nonsense_in_the_variable_is_a_usage_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CASCADE_TUI_NOTIFY", "loud")
+    parser = argparse.ArgumentParser()
+    arguments.add_notify_option(parser)
+    assert arguments.notify_by(parser.parse_args(["--notify", "bell"])) == "bell"
+    with pytest.raises(arguments.UsageError, match="CASCADE_TUI_NOTIFY=loud"):
+        arguments.notify_by(parser.parse_args([]))
 
 
 async def test_new_alerts_are_called_out_once_and_listed_on_a_key(
