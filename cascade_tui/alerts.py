@@ -19,12 +19,16 @@ _OVER = {"finished": "finished", "stopped": "stopped", "failed": "failed", "lost
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """One thing to look at; ``id`` is the same as long as it is the same thing."""
+    """One thing to look at; ``id`` is the same as long as it is the same thing.
+
+    ``has_passed``: it happened, and nobody can end it; seen once, it is done with.
+    """
 
     id: str
     severity: Severity
     message: str
     fix: str = ""
+    has_passed: bool = False
 
 
 def find_alerts(snapshot: RunSnapshot, report: GpuReport | None) -> tuple[Alert, ...]:
@@ -70,6 +74,7 @@ def _of_steps(snapshot: RunSnapshot) -> Iterator[Alert]:
             "warning",
             f"{steps} skipped, not finite (last: {skipped[-1]})",
             "if it goes on: lower learning_rate, or see the samples in the log",
+            has_passed=True,
         )
     if spike is not None:
         yield Alert(
@@ -77,6 +82,7 @@ def _of_steps(snapshot: RunSnapshot) -> Iterator[Alert]:
             "warning",
             f"loss {spike.loss:.3g} at step {spike.step}, usually {spike.usual:.3g}",
             "a lower learning_rate, or max_grad_norm, if it does not come back",
+            has_passed=True,
         )
 
 

@@ -32,6 +32,7 @@ class AlertStrip(Static):
         self._report: GpuReport | None = None
         self._now: tuple[Alert, ...] = ()
         self._told: dict[str, Alert] = {}
+        self._seen: set[str] = set()
 
     @property
     def now(self) -> tuple[Alert, ...]:
@@ -59,7 +60,9 @@ class AlertStrip(Static):
         self._look(is_news=is_news)
 
     def open(self) -> None:
-        """Show all of them, with what to do about each."""
+        """Show all of them, with what to do about each; what has passed is seen then."""
+        self._seen |= {alert.id for alert in self._now if alert.has_passed}
+        self._show()
         self.app.push_screen(AlertScreen(self._now, self.earlier))
 
     def _look(self, *, is_news: bool) -> None:
@@ -70,11 +73,14 @@ class AlertStrip(Static):
         self._told |= {alert.id: alert for alert in alerts}
         if alerts != self._now:
             self._now = alerts
-            self.update(strip_text(alerts))
+            self._show()
             if isinstance(self.app.screen, AlertScreen):
                 self.app.screen.show(alerts, self.earlier)
         for alert in new if is_news else ():
             self._call(alert)
+
+    def _show(self) -> None:
+        self.update(strip_text(tuple(a for a in self._now if a.id not in self._seen)))
 
     def _call(self, alert: Alert) -> None:
         """Have the terminal call somebody, in the way that was asked for."""

@@ -208,6 +208,7 @@ async def test_new_alerts_are_called_out_once_and_listed_on_a_key(
         assert "VRAM of GPU 1 at 96 %" in earlier
         await pilot.press("escape")
         assert app.screen is app.monitor
+        assert str(strip.content) == ""  # what has passed and was seen is done with
         monkeypatch.undo()
 
 
