@@ -18,7 +18,7 @@ from engine.training.exporting import NAMES
 
 _LICENCE = {
     "license": "other",
-    "license_name": "stability-ai-nc-community",
+    "license_name": "stable-cascade-nc-community",
     "license_link": "https://huggingface.co/stabilityai/stable-cascade/blob/main/LICENSE",
 }
 _MAX_PICTURES = 8
