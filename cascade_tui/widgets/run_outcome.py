@@ -17,6 +17,7 @@ _COMMAND_STATES = {
     "done": "done",
     "failed": "failed",
     "ignored": "ignored",
+    "refused": "refused",
 }
 _BROKEN = ("failed", "lost", "lost-at-reboot")
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from engine.config.adapter_rules import ADAPTER_RULES
 from engine.config.backend_rules import BACKEND_RULES
@@ -248,8 +248,13 @@ def validation_prompts(context: Context) -> Iterator[Problem]:
         if "validation_prompt_library" in context.given
         else "validation_prompts"
     )
+    yield from check_prompts(context.prompts, key)
+
+
+def check_prompts(prompts: Mapping[str, str], key: str) -> Iterator[Problem]:
+    """Each prompt has words, and a name that makes a file of its own; ``key`` is where they are."""
     files: dict[str, str] = {}
-    for name, text in context.prompts.items():
+    for name, text in prompts.items():
         if not text.strip():
             yield warning(key, f"the prompt {name} is empty", "write one, or remove it")
         file = re.sub(r"[^\w.-]+", "_", name).strip("._")[:80]

@@ -9,6 +9,7 @@ import torch
 from engine import __version__
 from engine.config.cache_folders import cache_root
 from engine.config.frozen import FrozenConfig
+from engine.config.live import LiveChange
 from engine.config.weight_files import WeightFiles, locate_weights
 from engine.models.previewer import load_previewer
 from engine.models.weights import WeightsError, hash_weights
@@ -17,11 +18,11 @@ from engine.objective.weighting import build_weighting
 from engine.optim.build import build_optimizer, build_schedule
 from engine.run.files import atomic_write_json
 from engine.training.caching import StoppedEarly
+from engine.training.changes import LiveSettings
 from engine.training.data import (
     TrainingData,
     check_ranks_agree,
     prepare_data,
-    validation_prompts,
 )
 from engine.training.exporting import export, formats_of
 from engine.training.model import TrainedModel, build_model
@@ -34,8 +35,8 @@ from engine.training.validation import NEGATIVE, Validator
 from engine.training.validation_loss import HeldOutLoss
 
 
-def train(session: Session, frozen: FrozenConfig) -> Outcome:
-    """Prepare, train or continue, export.
+def train(session: Session, frozen: FrozenConfig, change: LiveChange) -> Outcome:
+    """Prepare, train or continue, export; ``change`` is what of ``frozen`` was changed live.
 
     Raises:
         ValueError: a subclass of ours: data, weights or config are at fault.
@@ -54,7 +55,7 @@ def train(session: Session, frozen: FrozenConfig) -> Outcome:
     session.reporter.phase("preparing", step=0)
     model = build_model(frozen.config, weights, session.device)
     num_steps = _num_steps(session, data)
-    trainer = _build_trainer(session, frozen, weights, data, model, num_steps)
+    trainer = _build_trainer(session, frozen, change, weights, data, model, num_steps)
     resumed_from = trainer.restore()
     base_hash = _describe(session, weights, data)
     session.reporter.emit(
@@ -70,6 +71,7 @@ def train(session: Session, frozen: FrozenConfig) -> Outcome:
         resumed_from=resumed_from,
         trainable_parameters=model.num_trainable,
     )
+    trainer.settings.tell_changes()
     outcome = trainer.fit()
     export(session, model, outcome.step, base_hash)
     if outcome.state == "finished":
@@ -128,6 +130,7 @@ def build_step(session: Session, model: TrainedModel, num_steps: int) -> TrainSt
 def _build_trainer(
     session: Session,
     frozen: FrozenConfig,
+    change: LiveChange,
     weights: WeightFiles,
     data: TrainingData,
     model: TrainedModel,
@@ -137,22 +140,25 @@ def _build_trainer(
     config = session.config
     validator = Validator(
         session,
-        tuple(_prompt(data, name, text) for name, text in validation_prompts(frozen).items()),
         Painter(
             config,
             weights,
             load_previewer(weights.previewer, device=session.device),
-            _prompt(data, NEGATIVE, config.validation_negative_prompt),
+            ValidationPrompt(
+                NEGATIVE,
+                config.validation_negative_prompt,
+                *data.embeds(config.validation_negative_prompt),
+            ),
             device=session.device,
             autocast=session.accelerator.autocast,
             should_stop=session.commands.should_stop,
         ),
     )
-    return Trainer(session, data, model, step, validator, HeldOutLoss(session, data), num_steps)
-
-
-def _prompt(data: TrainingData, name: str, text: str) -> ValidationPrompt:
-    return ValidationPrompt(name, text, *data.embeds(text))
+    settings = LiveSettings(
+        session, frozen, change, data=data, weights=weights, validator=validator
+    )
+    held_out = HeldOutLoss(session, data)
+    return Trainer(session, data, model, step, validator, held_out, settings, num_steps)
 
 
 def _describe(session: Session, weights: WeightFiles, data: TrainingData) -> str:
