@@ -136,7 +136,7 @@ def write_data(folder: Path, side: int) -> None:
     """Copy the demo's photographs, captions as file names, enlarged to ``side`` pixels."""
     from PIL import Image
 
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     for path in sorted(PHOTOGRAPHS.glob("*.jpg")):
         picture = Image.open(path).convert("RGB")
         scale = side / min(picture.size)
@@ -303,8 +303,10 @@ def main() -> None:
 
 
 def write_model(work: Path, flavour: str, device: str) -> Path:
-    """The full-size folder of a flavour, its decoder too."""
+    """The full-size folder of a flavour, its decoder too; one that is there already stays."""
     model = work / flavour
+    if model.exists():
+        return model
     begun = time.monotonic()
     command = [sys.executable, "-m", "engine.fullsize", str(model), "--flavour", flavour]
     command += ["--decoder", "--device", device]
