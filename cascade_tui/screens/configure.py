@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 
 from textual import on
 from textual.app import ComposeResult
@@ -270,6 +271,22 @@ class ConfigureScreen(DraftScreen):
     def action_redo(self) -> None:
         """Do the last undone edit again."""
         self._changed() if self.draft.redo() else self.notify("nothing to redo")
+
+    # -- other views of the draft --------------------------------------------------------------
+
+    def action_compare(self) -> None:
+        """Compare with the file on disk, and from there with anything else."""
+        from cascade_tui.draft_diff import Source
+        from cascade_tui.screens.compare import CompareScreen
+
+        path = self.draft.document.path
+        on_disk = Source("disk", "the file on disk", path)
+        self.app.push_screen(CompareScreen(self.draft, on_disk, Path()), self._came_back)
+
+    def _came_back(self, key: str | None) -> None:
+        """Show what another view did to the draft, and the field it leads to."""
+        self._changed()
+        self.go_to_problem(key)
 
     def go_to_problem(self, key: str | None) -> None:
         """Show the field with this key, all fields if need be; None is no field."""
