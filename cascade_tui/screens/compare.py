@@ -152,7 +152,7 @@ class CompareScreen(ModalScreen[str | None]):
         counted = f"{number} value{'' if number == 1 else 's'} differ{'s' if number == 1 else ''}"
         title = f"Compare  {self.draft.document.path}  ·  with {self.source.name}"
         if theirs is not None:
-            title += f"  ·  {counted}"
+            title += f"  ·  {counted}" + ("  ·  enter goes there" if number else "")
         self.query_one("#title", Static).update(printable(title))
         heading = _row(("", "theirs", "ours"), self._widths) if self.differences else ""
         self.query_one("#columns", Static).update(heading)

@@ -283,6 +283,13 @@ class ConfigureScreen(DraftScreen):
         on_disk = Source("disk", "the file on disk", path)
         self.app.push_screen(CompareScreen(self.draft, on_disk, Path()), self._came_back)
 
+    def action_presets(self) -> None:
+        """Choose a starting point."""
+        from cascade_tui.screens.presets import PresetsScreen
+
+        screen = PresetsScreen(self.draft, self.environment)
+        self.app.push_screen(screen, lambda _: self._came_back(None))
+
     def _came_back(self, key: str | None) -> None:
         """Show what another view did to the draft, and the field it leads to."""
         self._changed()
