@@ -94,11 +94,17 @@ def quantize_base(
     a network that lies mapped in host memory never takes more of the GPU than its packed form.
     """
     pack = _PACKERS[precision]
-    for parent in list(prior.modules()):
-        for name, child in list(parent.named_children()):
-            if type(child) is nn.Linear and _is_large(child):
-                # By slot: a Sequential and a ModuleList have children named by numbers.
-                parent._modules[name] = pack(child.to(device, torch.float32))
+    # The layers themselves are not listed: each is freed as soon as it is packed.
+    slots = [
+        (parent, name)
+        for parent in prior.modules()
+        for name, child in parent.named_children()
+        if type(child) is nn.Linear and _is_large(child)
+    ]
+    for parent, name in slots:
+        # By slot: a Sequential and a ModuleList have children named by numbers.
+        linear = parent.get_submodule(name).to(device, torch.float32)
+        parent._modules[name] = pack(linear)
     packed = {
         id(parameter)
         for module in prior.modules()

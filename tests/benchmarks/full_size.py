@@ -24,6 +24,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -36,24 +37,61 @@ _SHOWN = ("cache", "checkpoint", "export", "image", "exit", "memory", "problem")
 _BF16 = {"mixed_precision": "bf16"}
 _DECODER = {"stable_cascade_use_decoder_for_validation": True}
 _FULL = {"model_type": "full", "learning_rate": 1e-5}
-# name -> (flavour, what differs from the quickstart's options, seconds it may need)
-CASES: dict[str, tuple[str, dict[str, Any], int]] = {
-    "3.6B lora int8 (quickstart)": ("stage-c", _DECODER, 120),
-    "1B full fp32": ("stage-c-lite", _FULL, 75),
-    "3.6B lora int8, bf16": ("stage-c", _BF16, 60),
-    "1B lora int8 (decoder_lite)": ("stage-c-lite", _DECODER, 70),
-    "1B lora int8, bf16": ("stage-c-lite", _BF16, 45),
-    "3.6B lora no_change": ("stage-c", {"base_model_precision": "no_change"}, 60),
-    "1B full, bf16": ("stage-c-lite", _FULL | _BF16, 75),
-    "3.6B lora int8, bf16, no recompute": (
-        "stage-c",
-        _BF16 | {"gradient_checkpointing": False},
-        60,
+
+
+@dataclass(frozen=True)
+class Case:
+    """One configuration of the trainer.
+
+    ``changes`` are what differs from the quickstart's options, ``seconds`` what it may need, and
+    ``card_gb`` how large a card is played: the rest of this one is held by the benchmark.
+    """
+
+    flavour: str
+    changes: dict[str, Any]
+    seconds: int
+    resumes: bool = False
+    card_gb: float | None = None
+
+
+def _base(precision: str) -> dict[str, Any]:
+    return {"base_model_precision": precision}
+
+
+CASES: dict[str, Case] = {
+    "3.6B lora int8 (quickstart)": Case("stage-c", _DECODER, 110, resumes=True),
+    "3.6B lora int8 on 12 GB": Case("stage-c", _DECODER, 90, card_gb=12),
+    "3.6B lora int8, bf16": Case("stage-c", _BF16, 60),
+    "3.6B lora no_change": Case("stage-c", _base("no_change"), 60),
+    "3.6B lora int8, bf16, no recompute": Case(
+        "stage-c", _BF16 | {"gradient_checkpointing": False}, 60
     ),
-    "3.6B lora int4, bf16": ("stage-c", _BF16 | {"base_model_precision": "int4-torchao"}, 60),
-    "3.6B lora fp8, bf16": ("stage-c", _BF16 | {"base_model_precision": "fp8-torchao"}, 60),
-    "3.6B lora bf16, bf16": ("stage-c", _BF16 | {"base_model_precision": "bf16"}, 60),
+    "3.6B lora int4, bf16": Case("stage-c", _BF16 | _base("int4-torchao"), 60),
+    "3.6B lora nf4, bf16": Case("stage-c", _BF16 | _base("nf4-bnb"), 60),
+    "3.6B lora fp8, bf16": Case("stage-c", _BF16 | _base("fp8-torchao"), 60),
+    "3.6B lora bf16, bf16": Case("stage-c", _BF16 | _base("bf16"), 60),
+    "1B lora int8 (decoder_lite)": Case("stage-c-lite", _DECODER, 80, resumes=True),
+    "1B lora int8, bf16": Case("stage-c-lite", _BF16, 45),
+    "1B full fp32": Case("stage-c-lite", _FULL, 180, resumes=True),
+    "1B full, bf16": Case("stage-c-lite", _FULL | _BF16, 130),
 }
+
+
+@contextmanager
+def playing_card(size_gb: float | None) -> Iterator[None]:
+    """Hold all of the card's memory but ``size_gb``."""
+    if size_gb is None:
+        yield
+        return
+    import torch
+
+    free, _ = torch.cuda.mem_get_info()
+    held = torch.empty(free - round(size_gb * 1e9), dtype=torch.uint8, device="cuda")
+    try:
+        yield
+    finally:
+        del held
+        torch.cuda.empty_cache()
 
 
 class GpuWatch(threading.Thread):
@@ -204,27 +242,32 @@ def _phase(event: dict[str, Any]) -> str:
     return event["phase"] if event["kind"] == "phase" else "" if event["kind"] != "exit" else "end"
 
 
-def run_case(work: Path, name: str, flavour: str, model: Path, changes: dict[str, Any]) -> None:
-    """Train, then resume; print both."""
+def run_case(work: Path, name: str, case: Case, flavour: str, model: Path) -> None:
+    """Train, then resume if the case does; print both."""
     run = work / "runs" / "".join(c if c.isalnum() else "-" for c in name)
     shutil.rmtree(run, ignore_errors=True)
     run.parent.mkdir(exist_ok=True)
-    config, log = write_config(work, run, model, flavour, changes), run.with_suffix(".log")
-    with watching() as watch:
+    config, log = write_config(work, run, model, flavour, case.changes), run.with_suffix(".log")
+    with playing_card(case.card_gb), watching() as watch:
         code = run_program(["--no-ui", str(config)], 200, log)
-        first = read_events(run)
-        report(f"{name} (exit {code})", first, watch)
+        events = read_events(run)
+        report(f"{name} (exit {code})", events, watch)
         if code != 0:
             print(log.read_text(errors="replace")[-1500:])
             return
-        longer = ["--set", f"max_train_steps={NUM_STEPS + NUM_RESUMED}"]
-        longer += ["--set", "validation_step_interval=1000000"]
-        code = run_program(["--no-ui", str(config), *longer], 120, log)
-        second = read_events(run)[len(first) :]
-        resumed = [event["resumed_from"] for event in second if event["kind"] == "start"]
-        num_steps = sum(event["kind"] == "step" for event in second)
-        print(f"    resumed (exit {code}) from {resumed}, {num_steps} more steps")
+        if case.resumes:
+            _resume(config, run, len(events), log)
     shutil.rmtree(run / "checkpoints")  # 12 GB of a full fine-tune
+
+
+def _resume(config: Path, run: Path, num_events: int, log: Path) -> None:
+    longer = ["--set", f"max_train_steps={NUM_STEPS + NUM_RESUMED}"]
+    longer += ["--set", "validation_step_interval=1000000"]
+    code = run_program(["--no-ui", str(config), *longer], 120, log)
+    events = read_events(run)[num_events:]
+    resumed = [event["resumed_from"] for event in events if event["kind"] == "start"]
+    num_steps = sum(event["kind"] == "step" for event in events)
+    print(f"    resumed (exit {code}) from {resumed}, {num_steps} more steps")
 
 
 def main() -> None:
@@ -232,27 +275,30 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("work", type=Path)
     parser.add_argument("--budget", type=float, default=480, help="seconds in all")
-    parser.add_argument("--only", help="cases whose name contains this")
+    parser.add_argument("--only", nargs="*", help="cases whose name contains one of these")
+    parser.add_argument("--not", dest="leave_out", nargs="*", default=[], help="but not these")
     parser.add_argument("--tiny", type=Path, help="a stage-c-tiny folder: try this file anywhere")
     parser.add_argument("--device", default="cuda")
     options = parser.parse_args()
     started = time.monotonic()
     options.work.mkdir(parents=True, exist_ok=True)
-    for side in (384,) if options.tiny else (1024,):
-        write_data(options.work / f"data-{side}", side)
+    write_data(
+        options.work / f"data-{384 if options.tiny else 1024}", 384 if options.tiny else 1024
+    )
     models: dict[str, Path] = {}
-    for name, (flavour, changes, needed) in CASES.items():
-        if options.only and options.only not in name:
+    for name, case in CASES.items():
+        if options.only and not any(part in name for part in options.only):
+            continue
+        if any(part in name for part in options.leave_out):
             continue
         left = options.budget - (time.monotonic() - started)
-        if left < needed:
-            print(f"{name}: left out, {left:.0f} s are left and it may need {needed}")
+        if left < case.seconds:
+            print(f"{name}: left out, {left:.0f} s are left and it may need {case.seconds}")
             continue
-        if options.tiny:
-            flavour, models = "stage-c-tiny", {"stage-c-tiny": options.tiny}  # noqa: PLW2901
+        flavour = "stage-c-tiny" if options.tiny else case.flavour
         if flavour not in models:
-            models[flavour] = write_model(options.work, flavour, options.device)
-        run_case(options.work, name, flavour, models[flavour], changes)
+            models[flavour] = options.tiny or write_model(options.work, flavour, options.device)
+        run_case(options.work, name, case, flavour, models[flavour])
         print(f"    {time.monotonic() - started:.0f} s so far", flush=True)
 
 
