@@ -19,6 +19,7 @@ from cascade_tui.widgets.glyphs import printable
 from cascade_tui.widgets.group_list import GroupList
 from cascade_tui.widgets.problem_detail import ProblemDetail
 from cascade_tui.widgets.verdict import Verdict
+from engine.config.documents import BACKENDS
 from engine.config.environment import Environment
 from engine.config.problems import Edit, Severity
 
@@ -289,6 +290,22 @@ class ConfigureScreen(DraftScreen):
 
         screen = PresetsScreen(self.draft, self.environment)
         self.app.push_screen(screen, lambda _: self._came_back(None))
+
+    def action_raw_text(self) -> None:
+        """Edit the text of the file that the highlighted field stands in, at its line."""
+        from cascade_tui.screens.raw_text import RawTextScreen, TextFile
+
+        field, backends = self.query_one(FieldList).field, self.draft.backends_document
+        file = self.draft.document
+        if field is not None and field.key.startswith(f"{BACKENDS}[") and backends is not None:
+            file = backends
+        line = file.line_of(field.key) if field is not None else None
+        screen = RawTextScreen(TextFile(file.path, self.draft), self.environment, line)
+        self.app.push_screen(screen, self._text_taken)
+
+    def _text_taken(self, draft: Draft | None) -> None:
+        if draft is not None:
+            self._came_back(None)
 
     def _came_back(self, key: str | None) -> None:
         """Show what another view did to the draft, and the field it leads to."""

@@ -27,6 +27,7 @@ CONFIGURE_KEYS: list[BindingType] = [
     _key("D", "to_default", "Default", "back to the default", show=False),
     _key("d", "compare", "Compare", "what differs from file, defaults, a preset, a run"),
     _key("p", "presets", "Presets", "starting points that suit this GPU"),
+    _key("t", "raw_text", "Text", "edit the text of the file itself"),
     _key("u", "undo", "Undo", "take the last edit back"),
     _key("U,ctrl+r", "redo", "Redo", "do the undone edit again", show=False),
     _key("w", "save", "Save", "write the files that have edits"),
