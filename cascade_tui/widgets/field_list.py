@@ -22,7 +22,7 @@ from engine.config.problems import Severity
 
 _MARKERS = 4
 """Cells before a name: problem glyph, changed marker, and a blank after each."""
-_TAIL_LINES = 4
+_TAIL_LINES = 7
 """Blank lines after the last field, so that the editor's message has room below any field."""
 _BARE_KINDS = ("boolean", "integer", "number")
 

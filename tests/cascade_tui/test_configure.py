@@ -45,7 +45,7 @@ async def test_what_is_typed_is_checked_at_each_keystroke_and_esc_leaves_the_fie
         form = await checked_form(pilot)
         await go_to(pilot, "lora_rank")
         await pilot.press("enter")
-        message = form.query_one(FieldEditor).query_one(Static)
+        message = form.query_one(FieldEditor).query_one("#message", Static)
         assert message.has_class("-right")
         await pilot.press("x")
         assert message.has_class("-wrong")
