@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from textual import on
@@ -40,6 +41,7 @@ class ConfigureScreen(DraftScreen):
     def __init__(self, draft: Draft, *, environment: Environment | None = None) -> None:
         super().__init__(draft, environment=environment)
         self._filters: set[str] = set()
+        self._shown_title = ""
 
     # -- layout --------------------------------------------------------------------------------
 
@@ -74,7 +76,8 @@ class ConfigureScreen(DraftScreen):
             known = severities.get(problem.key, "hint")
             severities[problem.key] = min(problem.severity, known, key=_RANK.__getitem__)
             counts.setdefault(group_of[problem.key], Counter())[problem.severity] += 1
-        visible = [field for field in fields if self._matches(field, severities)]
+        words = self._query.lower().split()
+        visible = [field for field in fields if self._matches(field, severities, words)]
         self.query_one(GroupList).show(list(dict.fromkeys(group_of.values())), counts)
         self.query_one(FieldList).show(visible, severities)
         self._show_detail()
@@ -90,7 +93,10 @@ class ConfigureScreen(DraftScreen):
         words = sorted(self._filters) + ([f"/{self._query}"] if self._query else [])
         if words:
             parts.append(f"{num_visible} of {num_fields} fields: {', '.join(words)} (esc: all)")
-        self.query_one("#title", Static).update(printable("  ·  ".join(parts)))
+        title = printable("  ·  ".join(parts))
+        if title != self._shown_title:
+            self._shown_title = title
+            self.query_one("#title", Static).update(title, layout=False)
 
     def _show_detail(self) -> None:
         field = self.query_one(FieldList).field
@@ -104,14 +110,18 @@ class ConfigureScreen(DraftScreen):
     def _query(self) -> str:
         return self.query_one("#search", Input).value.strip()
 
-    def _matches(self, field: Field, severities: dict[str, Severity]) -> bool:
+    def _matches(
+        self, field: Field, severities: Mapping[str, Severity], words: Sequence[str]
+    ) -> bool:
         if "problems" in self._filters and field.key not in severities:
             return False
         if "changed" in self._filters and not field.is_changed:
             return False
+        if not words:
+            return True
         about = field.option.help if field.option else ""
         haystack = f"{field.key} {field.group} {field.value} {about}".lower()
-        return all(word in haystack for word in self._query.lower().split())
+        return all(word in haystack for word in words)
 
     def action_search(self) -> None:
         """Type what the fields shown must contain."""

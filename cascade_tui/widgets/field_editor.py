@@ -129,6 +129,7 @@ class FieldEditor(Vertical):
         self._ticked: set[str] = set()
         self._text = ""
         self._filled = ""
+        self._words = ""
         self.suggestions: list[str] = []
 
     def compose(self) -> ComposeResult:
@@ -256,7 +257,9 @@ class FieldEditor(Vertical):
 
     def _say_on(self, words: str, *, is_wrong: bool) -> None:
         message = self.query_one("#message", Static)
-        message.update(words)
+        if words != self._words:
+            self._words = words
+            message.update(words)
         message.set_class(is_wrong, "-wrong")
         message.set_class(not is_wrong, "-right")
 
@@ -286,7 +289,10 @@ class FieldEditor(Vertical):
         if self._mode != "text":
             return
         text = self.query_one(Input).value
-        self.suggestions = [] if found == [text] else found
+        found = [] if found == [text] else found
+        if not found and not self.suggestions:
+            return
+        self.suggestions = found
         options = self.query_one(OptionList)
         options.clear_options()
         options.add_options([ListOption(text) for text in self.suggestions])
