@@ -23,6 +23,7 @@ from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
+from cascade_tui.notifying import NotifyBy
 from cascade_tui.screens.help import HelpScreen
 from engine.run.paths import RunDirectory
 
@@ -62,8 +63,12 @@ class CascadeApp(App[int], inherit_bindings=False):
         overrides: Sequence[str] = (),
         *,
         environment: Environment | None = None,
+        notify_by: NotifyBy = "off",
     ) -> None:
-        """`environment` is what rules see of the machine; left out, it is looked at."""
+        """`environment` is what rules see of the machine; left out, it is looked at.
+
+        `notify_by` is how the terminal calls somebody to a run that is watched.
+        """
         no_colour = os.environ.get("NO_COLOR")
         super().__init__()
         if no_colour is not None:
@@ -71,6 +76,7 @@ class CascadeApp(App[int], inherit_bindings=False):
         self._first_config = config
         self._overrides = tuple(overrides)
         self._environment = environment
+        self._notify_by = notify_by
         self.run_directory = RunDirectory(run_directory) if run_directory else None
         self.configure: ConfigureScreen | ParseErrorScreen | None = None
         self.monitor: Screen[Any] | None = None
@@ -150,7 +156,7 @@ class CascadeApp(App[int], inherit_bindings=False):
         from cascade_tui.screens.monitor import MonitorScreen
 
         self.run_directory = run
-        old, self.monitor = self.monitor, MonitorScreen(run)
+        old, self.monitor = self.monitor, MonitorScreen(run, notify_by=self._notify_by)
         self._show(self.monitor, old, "monitor")
 
     def _show(self, screen: Screen[Any], old: Screen[Any] | None, name: str) -> None:
@@ -305,9 +311,15 @@ class CascadeApp(App[int], inherit_bindings=False):
             self.exit(0)
 
 
-def run_app(config: Path | None, run_directory: Path | None, overrides: Sequence[str] = ()) -> int:
+def run_app(
+    config: Path | None,
+    run_directory: Path | None,
+    overrides: Sequence[str] = (),
+    *,
+    notify_by: NotifyBy = "off",
+) -> int:
     """Show the app until the person leaves it; returns the exit code."""
-    app = CascadeApp(config, run_directory, overrides)
+    app = CascadeApp(config, run_directory, overrides, notify_by=notify_by)
     app.run()
     is_hung_up = app.return_code == 128 + signal.SIGHUP  # there is no terminal to write to
     if app.run_directory is not None and not is_hung_up:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from cascade_tui.notifying import NotifyBy
     from engine.run.paths import RunDirectory
 
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -31,6 +32,28 @@ def add_config_options(parser: argparse.ArgumentParser) -> None:
         metavar="KEY=VALUE",
         help="replace a value of the config, as in --set learning_rate=5e-5; repeatable",
     )
+
+
+def add_notify_option(parser: argparse.ArgumentParser) -> None:
+    """Add `--notify`: see `notify_by`."""
+    from cascade_tui.notifying import VARIABLE, WAYS
+
+    parser.add_argument(
+        "--notify",
+        choices=WAYS,
+        help="how the terminal calls you at an alert or the end of the run that is watched "
+        f"(default: ${VARIABLE}, else off)",
+    )
+
+
+def notify_by(options: argparse.Namespace) -> NotifyBy:
+    """How to call the person; raises UsageError if the environment variable holds nonsense."""
+    from cascade_tui import notifying
+
+    try:
+        return notifying.notify_by(options.notify, os.environ)
+    except notifying.NotifySettingError as error:
+        raise UsageError(str(error)) from error
 
 
 def config_path(given: str | None, options: argparse.Namespace) -> Path | None:

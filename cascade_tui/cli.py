@@ -18,10 +18,12 @@ from cascade_tui import exit_codes
 from cascade_tui.arguments import (
     UsageError,
     add_config_options,
+    add_notify_option,
     config_path,
     existing_config,
     existing_run,
     is_interactive,
+    notify_by,
     overrides,
 )
 
@@ -37,6 +39,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "validate-now": ("control", "make the validation pictures now"),
     "pause": ("control", "hold the run after the current step"),
     "resume": ("control", "go on after a pause, or from the last checkpoint"),
+    "change": ("change", "change intervals and prompts of a run while it goes on"),
     "stop": ("control", "finish the step, save, and end the run"),
     "abort": ("control", "end the run at once, without saving"),
     "plot": ("plot", "draw a run's curve in the terminal, or as SVG or PNG"),
@@ -52,7 +55,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "schema": ("schema", "print the JSON Schema of a config, for editors"),
     "completions": ("completions", "print what lets a shell complete our commands"),
 }
-_OPTIONS_WITH_VALUE = ("--set", "--config_file", "--data_backend_config")
+_OPTIONS_WITH_VALUE = ("--set", "--config_file", "--data_backend_config", "--notify")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -108,6 +111,7 @@ def main_parser() -> argparse.ArgumentParser:
         "--no-ui", action="store_true", help="train and report in lines of text, without the app"
     )
     add_config_options(parser)
+    add_notify_option(parser)
     parser.add_argument("--version", action="version", version=f"cascade-tui {_version()}")
     return parser
 
@@ -129,8 +133,11 @@ def _open(options: argparse.Namespace) -> int:
     if not is_headless:
         from cascade_tui.app import run_app
 
-        return int(
-            run_app(config=config, run_directory=run_directory, overrides=overrides(options)) or 0
+        return run_app(
+            config=config,
+            run_directory=run_directory,
+            overrides=overrides(options),
+            notify_by=notify_by(options),
         )
     from cascade_tui import headless
 

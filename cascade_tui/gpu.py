@@ -11,6 +11,18 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 
+from cascade_tui.gpu_processes import GpuProcess, look_up
+
+POWER_CAP = "power cap"
+THROTTLES = {
+    0x04: POWER_CAP,
+    0x08: "hardware slowdown",
+    0x20: "too hot",
+    0x40: "too hot",
+    0x80: "power brake",
+}
+"""NVML's bits that mean slower clocks under load; idling and chosen clocks are none."""
+
 
 @dataclass(frozen=True, slots=True)
 class GpuSample:
@@ -25,6 +37,19 @@ class GpuSample:
     power_watts: float | None = None
     power_limit_watts: float | None = None
     temperature_celsius: int | None = None
+    throttles: tuple[str, ...] = ()
+    """Why the clocks are lower than they could be, of :data:`THROTTLES`."""
+    processes: tuple[GpuProcess, ...] = ()
+
+    @property
+    def used_share(self) -> float:
+        """How much of the memory is in use, 0 to 1."""
+        return self.used_bytes / self.total_bytes if self.total_bytes else 0.0
+
+    @property
+    def ailments(self) -> tuple[str, ...]:
+        """The throttles that say something is wrong: all but the power cap of a busy GPU."""
+        return tuple(reason for reason in self.throttles if reason != POWER_CAP)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +118,8 @@ class GpuSource:
             power_watts=None if power is None else power / 1000,
             power_limit_watts=None if limit is None else limit / 1000,
             temperature_celsius=heat,
+            throttles=_throttles(handle),
+            processes=_processes(handle),
         )
 
 
@@ -146,6 +173,26 @@ class GpuWatch:
             if report != shown:
                 self.on_report(report)
                 shown = report
+
+
+def _throttles(handle: object) -> tuple[str, ...]:
+    """The reasons among :data:`THROTTLES`, each once."""
+    import pynvml
+
+    bits = _ask(lambda: pynvml.nvmlDeviceGetCurrentClocksThrottleReasons(handle)) or 0
+    return tuple(dict.fromkeys(word for bit, word in THROTTLES.items() if bits & bit))
+
+
+def _processes(handle: object) -> tuple[GpuProcess, ...]:
+    """Who computes there, the largest first; nobody if the driver does not tell."""
+    import pynvml
+
+    try:
+        running = pynvml.nvmlDeviceGetComputeRunningProcesses(handle)
+    except pynvml.NVMLError:
+        return ()
+    found = (look_up(int(process.pid), process.usedGpuMemory) for process in running)
+    return tuple(sorted(found, key=lambda process: (-(process.memory_bytes or 0), process.pid)))
 
 
 def _ask(question: Callable[[], int]) -> int | None:

@@ -234,10 +234,18 @@ def _problem_line(event: Event) -> str:
 def _command_line(event: Event) -> str | None:
     if event.get("state") == "received":
         return f"received the command `{event.get('command')}`"
+    if event.get("state") == "done" and event.get("command") == "change":
+        return f"changed: {event.get('message')}"
     if event.get("state") == "done":
         return None  # what it did has an event of its own
     message = f": {event['message']}" if event.get("message") else ""
     return f"the command `{event.get('command')}` was {event.get('state')}{message}"
+
+
+def _changes_line(event: Event) -> str:
+    """What a resumed run goes on with, beside its config."""
+    names = [*(event.get("options") or ()), *(event.get("prompts") or ())]
+    return f"goes on with what was changed while it ran: {', '.join(map(str, names))}"
 
 
 def _validation_line(event: Event) -> str | None:
@@ -261,7 +269,9 @@ _LINES: dict[str, Callable[[Event], str | None]] = {
         f"checkpoint {event.get('path')} ({format_bytes(as_float(event.get('bytes')) or 0)})"
     ),
     "export": lambda event: f"exported {event.get('path')} ({event.get('format')})",
+    "push": lambda event: f"pushed to {event.get('address')}",
     "command": _command_line,
+    "changes": _changes_line,
     "problem": _problem_line,
     "quarantine": lambda event: f"left out {event.get('path')}: {event.get('reason')}",
     "rewind": lambda event: f"goes back to step {event.get('step')}",

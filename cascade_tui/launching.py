@@ -82,6 +82,7 @@ def prepare_and_launch(
     run = run_directory_of(project)
     refuse_if_alive(run)
     previous = _frozen_values(run)
+    was_changed = run.changes.exists()
     try:
         for folder in (run.root, run.control, run.checkpoints, run.validation):
             folder.mkdir(parents=True, exist_ok=True)
@@ -96,6 +97,8 @@ def prepare_and_launch(
         changed = changed_keys(previous, _frozen_values(run) or {})
         what = f"changed since its last launch: {', '.join(changed)}" if changed else "no change"
         note(f"{run.root} has been launched before ({what}); it goes on from its last checkpoint")
+        if was_changed:
+            note("what was changed while it ran counts no more: this config says everything")
     launch(run, accelerate_arguments=accelerate_arguments(project.config))
     return run
 

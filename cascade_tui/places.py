@@ -51,7 +51,7 @@ def places_of_machine() -> Iterator[Place]:
     """What does not depend on a config."""
     from cascade_tui.shipped_files import shipped_path
     from engine.config.environment import accelerate_config
-    from engine.config.weight_files import hub_cache
+    from engine.config.hub import hub_cache
 
     yield look("program", Path(__file__).parent)
     yield look("example configs", shipped_path("examples"))
@@ -92,7 +92,8 @@ def places_of_project(project: Project) -> Iterator[Place]:
 
 
 def _weights(project: Project) -> Iterator[Place]:
-    from engine.config.weight_files import hub_cache, locate_weights
+    from engine.config.hub import hub_cache
+    from engine.config.weight_files import locate_weights
 
     assert project.config is not None
     files, _ = locate_weights(project.config)

@@ -17,6 +17,7 @@ from engine.training.commands import StopSignals
 
 if TYPE_CHECKING:
     from engine.config.frozen import FrozenConfig
+    from engine.config.live import LiveChange
     from engine.training.session import Session
     from engine.training.trainer import Outcome
 
@@ -29,19 +30,19 @@ def main(arguments: list[str] | None = None) -> int:
     signals = StopSignals()
     signals.install()
     # Only now what takes seconds to import: a stop during start-up is heard.
-    from engine.config.frozen import load_frozen
+    from engine.config.live import load_current
     from engine.training.session import start_session
 
     run = RunDirectory(Path(root))
-    frozen = load_frozen(run.root)
+    frozen, change = load_current(run.root)
     session = start_session(run, frozen.config, signals)
     try:
-        return _run(session, frozen)
+        return _run(session, frozen, change)
     finally:
         session.close()
 
 
-def _run(session: Session, frozen: FrozenConfig) -> int:
+def _run(session: Session, frozen: FrozenConfig, change: LiveChange) -> int:
     """Train; turn every ending into a state, an exit code and one clear message."""
     import torch
 
@@ -49,7 +50,7 @@ def _run(session: Session, frozen: FrozenConfig) -> int:
 
     reporter = session.reporter
     try:
-        outcome = train(session, frozen)
+        outcome = train(session, frozen, change)
     except torch.OutOfMemoryError as error:
         traceback.print_exc()
         message = f"the GPU is out of memory: {str(error).splitlines()[0]}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from cascade_tui.arguments import existing_run, is_interactive
+from cascade_tui.arguments import add_notify_option, existing_run, is_interactive, notify_by
 
 if TYPE_CHECKING:
     from cascade_tui.arguments import Subparsers
@@ -21,6 +21,7 @@ def add_parser(subparsers: Subparsers) -> None:
     )
     parser.add_argument("run_directory", metavar="RUN", help="a run directory")
     parser.add_argument("--no-ui", action="store_true", help="follow as text, without the app")
+    add_notify_option(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -32,4 +33,4 @@ def run(args: argparse.Namespace) -> int:
         return attach_headless(directory)
     from cascade_tui.app import run_app
 
-    return int(run_app(config=None, run_directory=directory.root, overrides=()) or 0)
+    return run_app(config=None, run_directory=directory.root, notify_by=notify_by(args))

@@ -40,34 +40,47 @@ def add_parser(subparsers: Subparsers) -> None:
     """Add the parsers of all these commands."""
     for name, (_, description) in _COMMANDS.items():
         parser = subparsers.add_parser(name, help=description, description=description)
-        parser.add_argument("run_directory", metavar="RUN", help="a run directory")
-        parser.add_argument(
-            "--wait",
-            action="store_true",
-            help="return when it is done, not when it is asked for; 1 if it failed",
-        )
+        add_run_arguments(parser)
+
+
+def add_run_arguments(parser: argparse.ArgumentParser) -> None:
+    """What every command to a run accepts: which one, and whether to wait for its answer."""
+    parser.add_argument("run_directory", metavar="RUN", help="a run directory")
+    parser.add_argument(
+        "--wait",
+        action="store_true",
+        help="return when it is done, not when it is asked for; 1 if it failed",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Send the command; 2 if nothing runs there to obey it."""
-    from cascade_tui.steering import NothingRunsError, steer
-    from engine.run.events import EventReader
     from engine.run.status import derive_state
 
     directory = existing_run(args.run_directory)
     name = _COMMANDS[args.command][0]
     if name == "resume" and not derive_state(directory).is_alive:
         return _continue(directory)
+    return leave_command(directory, name, wait=args.wait)
+
+
+def leave_command(
+    directory: RunDirectory, name: CommandName, *, wait: bool, **arguments: object
+) -> int:
+    """Leave a command and print its id, or wait for its answer; returns the exit code."""
+    from cascade_tui.steering import NothingRunsError, steer
+    from engine.run.events import EventReader
+
     size = directory.events.stat().st_size if directory.events.is_file() else 0
     try:
-        identity = steer(directory, name)
+        identity = steer(directory, name, **arguments)
     except NothingRunsError as error:
         print(f"cascade-tui: {error}", file=sys.stderr)
         return exit_codes.USAGE
     except OSError as error:
         print(f"cascade-tui: cannot leave the command: {error}", file=sys.stderr)
         return exit_codes.COULD_NOT_LAUNCH
-    if args.wait:
+    if wait:
         return _wait(directory, name, identity, EventReader(directory.events, offset=size))
     print(identity)
     return exit_codes.OK
@@ -118,7 +131,7 @@ def _wait(directory: RunDirectory, name: CommandName, identity: str, reader: Eve
 def _outcome(event: Event) -> int | None:
     if event.get("state") == "done":
         return exit_codes.OK
-    if event.get("state") in ("failed", "ignored"):
+    if event.get("state") in ("failed", "ignored", "refused"):
         print(f"cascade-tui: {event.get('state')}: {event.get('message')}", file=sys.stderr)
         return exit_codes.TRAINER_FAILED
     return None

@@ -10,6 +10,7 @@ from cascade_tui.tools import run_tool
 
 if TYPE_CHECKING:
     from cascade_tui.arguments import Subparsers
+    from engine.run.paths import RunDirectory
 
 
 def add_parser(subparsers: Subparsers) -> None:
@@ -33,16 +34,49 @@ def add_parser(subparsers: Subparsers) -> None:
         help="repeatable (default: the run's export_formats; hub of a full fine-tune)",
     )
 
+    parser.add_argument(
+        "--push",
+        action="store_true",
+        help="put them on the hub too, with a model card; a repository that is not there yet is "
+        "created, private unless the run's hub_private is false",
+    )
+    parser.add_argument(
+        "--hub-model-id", metavar="NAME", help="where --push goes (default: the run's hub_model_id)"
+    )
+
 
 def run(args: argparse.Namespace) -> int:
     """Export; returns 0, or 2 with the reason on stderr."""
     if args.step is not None and not args.step.isdecimal():
         raise UsageError(f"--step {args.step}: expected a step's number")
+    run = existing_run(args.run)
+    if args.push:
+        _check_push(run, args.hub_model_id)
+    elif args.hub_model_id:
+        raise UsageError("--hub-model-id says where --push goes: add --push")
     request = {
-        "run": str(existing_run(args.run).root),
+        "run": str(run.root),
         "step": args.step,
         "no_ema": args.no_ema,
         "target": args.to,
         "formats": args.formats,
+        "push": args.push,
+        "hub_model_id": args.hub_model_id,
     }
     return run_tool("export", request)
+
+
+def _check_push(run: RunDirectory, name: str | None) -> None:
+    """Before torch is loaded: there is a name, it can be one, and there is a token."""
+    from engine.config.frozen import load_frozen
+    from engine.config.hub import has_token, is_offline, name_fault
+
+    name = name or load_frozen(run.root).config.hub_model_id
+    if not name:
+        raise UsageError("the run has no hub_model_id: say --hub-model-id OWNER/NAME")
+    if fault := name_fault(name):
+        raise UsageError(f"{name} is no name of a repository: it {fault}")
+    if is_offline():
+        raise UsageError("HF_HUB_OFFLINE forbids --push: unset it")
+    if not has_token():
+        raise UsageError("there is no token to push with: `hf auth login`, or set HF_TOKEN")

@@ -57,8 +57,8 @@ def add_parser(subparsers: Subparsers) -> None:
     parser.add_argument(
         "--fetch",
         action="store_true",
-        help="fetch what is missing from the hub; what broke off goes on (HF_TOKEN and "
-        "`hf auth login` are used, HF_HUB_OFFLINE is honoured)",
+        help="fetch what is missing from the hub; a connection that breaks off is taken up again "
+        "where it was (HF_TOKEN and `hf auth login` are used, HF_HUB_OFFLINE is honoured)",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
@@ -122,7 +122,9 @@ def _fetch(files: tuple[NeededFile, ...]) -> bool:
 
 def _fetch_one(file: NeededFile) -> bool:
     from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError
+    from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
+
+    from engine.config.hub import hub_failures
 
     print(f"fetching {file.repository} {file.name}", file=sys.stderr)
     try:
@@ -132,13 +134,15 @@ def _fetch_one(file: NeededFile) -> bool:
             revision=file.revision,
             force_download=file.problem != "missing",
         )
-    except (EntryNotFoundError, HfHubHTTPError, OSError, ValueError) as failure:
-        if isinstance(failure, EntryNotFoundError) and file.name in _ALTERNATIVES:
+    except hub_failures() as failure:
+        is_absent = isinstance(failure, EntryNotFoundError)
+        is_unreachable = isinstance(failure, LocalEntryNotFoundError)  # which derives from that
+        if is_absent and not is_unreachable and file.name in _ALTERNATIVES:
             return True
         reason = str(failure).strip().split("\n")[0]
         print(
             f"cascade-tui: {file.repository} {file.name} could not be fetched: {reason}\n"
-            "What came is kept: the same command goes on from there.",
+            "What is whole is kept: the same command fetches the rest.",
             file=sys.stderr,
         )
         return False
@@ -146,30 +150,45 @@ def _fetch_one(file: NeededFile) -> bool:
 
 
 def _as_dict(row: Row) -> dict[str, Any]:
+    from engine.config.weight_files import published_bytes
+
     return {
         "repository": row.file.repository,
         "file": row.file.name,
         "path": None if row.size_bytes is None else str(row.file.path),
         "bytes": row.size_bytes,
+        "published_bytes": published_bytes(row.file.name),
         "state": row.state,
     }
 
 
 def _as_table(rows: list[Row]) -> str:
+    from engine.config.weight_files import published_bytes
+
     lines, repository = [], ""
     width = max(len(row.file.name) for row in rows)
     for row in rows:
         if row.file.repository != repository:
             repository = row.file.repository
             lines.append(repository)
-        size = "" if row.size_bytes is None else _size(row.size_bytes)
+        size = _size(row.size_bytes) if row.size_bytes is not None else _published(row.file)
         glyph = "✔" if row.state in _GOOD else "✖"
         lines.append(f"  {glyph} {row.file.name:<{width}}  {size:>9}  {row.state}")
     num_bad = sum(row.state not in _GOOD for row in rows)
     total = _size(sum(row.size_bytes or 0 for row in rows))
-    rest = f"{num_bad} missing or damaged: add --fetch" if num_bad else "all are here"
+    missing = sum(published_bytes(row.file.name) or 0 for row in rows if row.state not in _GOOD)
+    about = f" (about {_size(missing)})" if missing else ""
+    rest = f"{num_bad} missing or damaged{about}: add --fetch" if num_bad else "all are here"
     lines.append(f"{len(rows) - num_bad} files, {total}; {rest}")
     return "\n".join(lines)
+
+
+def _published(file: NeededFile) -> str:
+    """About what a missing file will take."""
+    from engine.config.weight_files import published_bytes
+
+    size = published_bytes(file.name)
+    return "" if size is None else f"~{_size(size)}"
 
 
 def _size(num_bytes: float) -> str:

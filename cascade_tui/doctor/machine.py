@@ -19,14 +19,13 @@ from engine.config.environment import (
     network_file_system,
     why_not_writable,
 )
-from engine.config.weight_files import hub_cache
+from engine.config.hub import has_token, hub_cache, is_offline
 
 _GB = 1e9
 _LEAST_DISK_GB, _USUAL_DISK_GB = 1.0, 20.0
 _LEAST_SHARED_BYTES = 256 * 2**20
 _LEAST_OPEN_FILES = 1024
 _LEAST_SIZE = (80, 24)
-_TRUE = ("1", "true", "yes", "on")
 
 
 def check_disk(check: str, folder: Path) -> Iterator[Finding]:
@@ -141,15 +140,15 @@ def check_terminal(
 
 def check_hub(variables: Mapping[str, str] = os.environ) -> Iterator[Finding]:
     """Whether weights can be fetched: switched off, or with a token. The token is not read."""
-    folder = hub_cache()
-    offline = variables.get("HF_HUB_OFFLINE", "").lower()
-    if offline in _TRUE:
+    if is_offline(variables):
         fix = "unset HF_HUB_OFFLINE to fetch weights with `hf download`"
-        yield warning("hub", f"HF_HUB_OFFLINE={offline}: nothing can be fetched", fix)
+        told = f"HF_HUB_OFFLINE={variables['HF_HUB_OFFLINE']}: nothing can be fetched"
+        yield warning("hub", told, fix)
         return
-    places = (variables.get("HF_TOKEN_PATH"), str(folder.parent / "token"))
-    has_file = any(place and Path(place).is_file() for place in places)
-    token = "with a token" if variables.get("HF_TOKEN") or has_file else "without a token"
+    folder, token = (
+        hub_cache(variables),
+        "with a token" if has_token(variables) else "without a token",
+    )
     yield ok("hub", f"weights are looked for in {folder}; {token} (the published ones need none)")
 
 

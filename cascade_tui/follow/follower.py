@@ -66,4 +66,4 @@ def preview_of(run: RunDirectory) -> RunSnapshot | None:
         reader.look_around()
     except OSError:
         return None  # the reader proper says what is wrong
-    return replace(reader.snapshot, version=-1, is_partial=True)
+    return replace(reader.snapshot, version=-1, is_partial=True, seconds_by_phase={})

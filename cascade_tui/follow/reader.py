@@ -15,9 +15,11 @@ import numpy as np
 import orjson
 
 from cascade_tui.follow.console import ConsoleTail
+from cascade_tui.follow.health import HealthWatch
 from cascade_tui.follow.metrics import MetricStore
 from cascade_tui.follow.pyramid import Floats
 from cascade_tui.follow.snapshot import CacheState, Notice, Picture, RunSnapshot, SentCommand
+from cascade_tui.follow.timeline import Timeline
 from engine.run.control import pending
 from engine.run.events import Event, EventReader, as_float
 from engine.run.paths import RunDirectory
@@ -42,6 +44,7 @@ class RunReader:
         self._clock = clock
         self._events = EventReader(run.events, loads=orjson.loads)
         self._num_resets = 0
+        self._heartbeat_age: float | None = None
         self._console = ConsoleTail(run.console_log)
         self.snapshot = RunSnapshot(0, RunState("new"), run.root.name)
         self._begin()
@@ -56,6 +59,9 @@ class RunReader:
         self.snapshot = RunSnapshot(
             before.version, before.state, before.name, series=series, console=before.console
         )
+        self._cache_parts: dict[str, list[CacheState]] = {}
+        self._timeline = Timeline()
+        self._watch = HealthWatch()
         self._num_quarantined = 0
         self._last_step_at = self._clock()
         self._usual_gap_seconds = 0.0
@@ -90,6 +96,15 @@ class RunReader:
             self._set(console=self._console.lines)
         self._see_state()
         self._see_waiting_commands()
+        # Whatever is no pause has events that tell the time.
+        is_paused = self.snapshot.phase == "paused" and self.snapshot.state.is_alive
+        now = time.time() if is_paused else None
+        self._set(seconds_by_phase=self._timeline.spent(now))
+        self._set(
+            health=self._watch.look(
+                self.run.root, now=self._clock(), heartbeat_age_seconds=self._heartbeat_age
+            )
+        )
         quiet = self._clock() - self._last_step_at
         limit = max(_LEAST_QUIET_SECONDS, _QUIET_STEPS * self._usual_gap_seconds)
         is_training = self.snapshot.phase == "training" and self.snapshot.state.name == "running"
@@ -99,7 +114,9 @@ class RunReader:
         """Take in events in their order; steps that follow one another all at once."""
         for is_step, group in groupby(events, key=lambda event: event.get("kind") == "step"):
             if is_step:
-                self._take_steps(list(group))
+                steps = list(group)
+                self._timeline.see(steps[-1])
+                self._take_steps(steps)
                 continue
             for event in group:
                 handler = _HANDLERS.get(str(event.get("kind")))
@@ -107,6 +124,7 @@ class RunReader:
                     # an event of another version may lack a field or hold something else there
                     with contextlib.suppress(KeyError, TypeError, ValueError):
                         handler(self, event)
+                self._timeline.see(event)
 
     def _set(self, **changes: Any) -> None:
         """Change the snapshot, if that changes anything."""
@@ -116,7 +134,9 @@ class RunReader:
     # -- beside the log ------------------------------------------------------------------------
 
     def _see_state(self) -> None:
-        state = replace(derive_state(self.run), heartbeat_age_seconds=None)
+        state = derive_state(self.run)
+        self._heartbeat_age = state.heartbeat_age_seconds if state.is_alive else None
+        state = replace(state, heartbeat_age_seconds=None)
         if state != self.snapshot.state:
             # The event log is ahead of status.json; the latter counts where there is no event.
             self._set(
@@ -146,6 +166,9 @@ class RunReader:
             np.split(steps, breaks), np.split(table[:, 1:].T, breaks, axis=1), strict=True
         ):
             self._metrics.extend(piece, values)
+        judged = [1 + METRICS.index(name) for name in ("loss", "grad_norm")]
+        is_finite = bool(np.isfinite(table[:, judged]).all())
+        self._watch.take_steps(events, may_be_broken=not is_finite)
         self._pace(events[-_PACE_EVENTS:], steps)
         last = events[-1]
         self._set(
@@ -173,12 +196,15 @@ class RunReader:
 
     def _on_phase(self, event: Event) -> None:
         self._last_step_at = self._clock()
-        self._set(phase=str(event.get("phase", "")))
+        phase = str(event.get("phase", ""))
+        self._timeline.enter(phase, event)
+        self._set(phase=phase)
 
     def _on_rewind(self, event: Event) -> None:
         step = int(event["step"])
         self._metrics.truncate_after(step)
         self._validation.truncate_after(step)
+        self._watch.rewind(step)
         kept = tuple(p for p in self.snapshot.pictures if p.step <= step)
         self._set(step=step, pictures=kept)
 
@@ -187,17 +213,43 @@ class RunReader:
         if loss is not None:
             self._validation.extend(np.array([int(event["step"])]), np.array([[loss]]))
 
+    def _on_cache_plan(self, event: Event) -> None:
+        """A folder of caches is about to be filled; a launch begins with the texts."""
+        which, needed = str(event["which"]), int(event["needed"])
+        present = int(event.get("present") or 0)
+        planned_bytes = int(event.get("estimated_bytes") or 0)
+        if which == "text":
+            self._cache_parts = {}
+            self._set(caches={})
+        state = CacheState(which, present, needed, 0.0, 0, None, present, needed, planned_bytes)
+        self._cache_parts.setdefault(which, []).append(state)
+        self._show_cache(which)
+
     def _on_cache(self, event: Event) -> None:
-        state = CacheState(
-            which=str(event["which"]),
-            done=int(event["done"]),
-            total=int(event["total"]),
-            per_second=as_float(event.get("per_second")) or 0.0,
-            bytes=int(event.get("bytes") or 0),
-            eta_seconds=as_float(event.get("eta_seconds")),
-            hits=int(event.get("hits") or 0),
+        which = str(event["which"])
+        parts = self._cache_parts.setdefault(which, [])
+        planned = parts.pop() if parts else None
+        parts.append(
+            CacheState(
+                which=which,
+                done=int(event["done"]),
+                total=int(event["total"]),
+                per_second=as_float(event.get("per_second")) or 0.0,
+                bytes=int(event.get("bytes") or 0),
+                eta_seconds=as_float(event.get("eta_seconds")),
+                hits=int(event.get("hits") or 0),
+                needed=planned.needed if planned else 0,
+                planned_bytes=planned.planned_bytes if planned else 0,
+            )
         )
-        self._set(caches={**self.snapshot.caches, state.which: state})
+        self._show_cache(which)
+
+    def _show_cache(self, which: str) -> None:
+        """The sum of the folders of one kind; pace and time left are those of the newest."""
+        parts = self._cache_parts[which]
+        names = ("done", "total", "bytes", "hits", "needed", "planned_bytes")
+        sums = {name: sum(getattr(part, name) for part in parts) for name in names}
+        self._set(caches={**self.snapshot.caches, which: replace(parts[-1], **sums)})
 
     def _on_image(self, event: Event) -> None:
         picture = Picture(
@@ -229,10 +281,14 @@ class RunReader:
 
     def _on_checkpoint(self, event: Event) -> None:
         self._set(last_checkpoint=int(event["step"]))
+        self._watch.take_checkpoint(int(event.get("bytes") or 0))
 
     def _on_export(self, event: Event) -> None:
         path = str(self.run.root / str(event["path"]))
         self._set(exports=tuple(dict.fromkeys((*self.snapshot.exports, path))))
+
+    def _on_push(self, event: Event) -> None:
+        self._set(pushed_to=str(event["address"]))
 
     def _on_command(self, event: Event) -> None:
         answered = SentCommand(
@@ -245,6 +301,7 @@ class RunReader:
         self._set(commands=(*others, answered)[-_MAX_COMMANDS:])
 
     def _on_exit(self, event: Event) -> None:
+        self._timeline.end(event)
         self._set(exit_reason=str(event.get("reason", "")))
 
 

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from cascade_tui.follow.health import Health
 from cascade_tui.follow.metrics import Series
 from engine.run.status import RunState
 
 
 @dataclass(frozen=True, slots=True)
 class CacheState:
-    """How far a cache build is."""
+    """How far a cache build is: ``done`` of ``total`` are there, ``hits`` of them from before.
+
+    ``needed`` counts what all processes need together (0: unknown), ``total`` what is reported of:
+    the first process's share. ``planned_bytes`` is what was estimated to be made, ``bytes`` what
+    was made; ``per_second`` is the mean of this build.
+    """
 
     which: str
     done: int
@@ -20,6 +27,13 @@ class CacheState:
     bytes: int
     eta_seconds: float | None
     hits: int
+    needed: int = 0
+    planned_bytes: int = 0
+
+    @property
+    def is_share(self) -> bool:
+        """Whether other processes make the rest, of which nothing is told."""
+        return self.needed > self.total
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +59,7 @@ class Notice:
 
 @dataclass(frozen=True, slots=True)
 class SentCommand:
-    """A command and what became of it: pending, received, done, failed or ignored."""
+    """A command and what became of it: pending, received, done, failed, ignored or refused."""
 
     id: str
     command: str
@@ -77,6 +91,7 @@ class RunSnapshot:
     notices: tuple[Notice, ...] = ()
     commands: tuple[SentCommand, ...] = ()
     exports: tuple[str, ...] = ()
+    pushed_to: str = ""
     last_checkpoint: int | None = None
     start: dict[str, Any] = field(default_factory=dict)
     console: tuple[str, ...] = ()
@@ -84,6 +99,9 @@ class RunSnapshot:
     is_partial: bool = False
     quiet_minutes: int = 0
     """Whole minutes without a step, if that is much longer than steps take."""
+    seconds_by_phase: Mapping[str, float] = field(default_factory=dict)
+    """Time spent in each phase over all launches, in the order in which they first came."""
+    health: Health = field(default_factory=Health)
     trouble: str = ""
     """Why the run directory cannot be read at present."""
 

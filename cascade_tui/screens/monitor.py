@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -16,18 +16,26 @@ from textual.widgets import Footer, Static
 from cascade_tui.follow.follower import RunFollower
 from cascade_tui.follow.snapshot import RunSnapshot
 from cascade_tui.gpu import GpuReport, GpuSource, GpuWatch
+from cascade_tui.notifying import NotifyBy
 from cascade_tui.screens.confirm import Confirm
+from cascade_tui.screens.gpus import GpuScreen
 from cascade_tui.screens.picture import PictureScreen
 from cascade_tui.steering import NothingRunsError, steer
+from cascade_tui.widgets.alert_strip import AlertStrip
 from cascade_tui.widgets.cache_panel import CachePanel
 from cascade_tui.widgets.console_tail import ConsoleView
 from cascade_tui.widgets.gpu_panel import GpuPanel
 from cascade_tui.widgets.line_chart import SMOOTHING, LineChart, Overlay
+from cascade_tui.widgets.phase_bar import PhaseBar
 from cascade_tui.widgets.run_header import RunHeader
 from cascade_tui.widgets.run_outcome import command_text, notice_text, outcome_text
 from cascade_tui.widgets.thumbnails import Thumbnails
 from engine.run.control import CommandName
 from engine.run.paths import RunDirectory
+
+if TYPE_CHECKING:  # read when something is changed
+    from engine.config.frozen import FrozenConfig
+    from engine.config.live import LiveChange
 
 _OVER = ("finished", "failed", "stopped", "lost", "lost-at-reboot")
 _STOP_QUESTION = (
@@ -48,8 +56,13 @@ class MonitorScreen(Screen[None]):
         Binding("p", "pause", "Pause", id="monitor.pause"),
         Binding("S", "stop", "Stop…", id="monitor.stop"),
         Binding("A", "abort", "Abort…", id="monitor.abort"),
+        Binding("i", "change", "Change…", id="monitor.change"),
         Binding("l", "app.show_log", "Log", id="monitor.log"),
         Binding("g", "app.show_gallery", "Gallery", show=False, id="monitor.gallery"),
+        Binding(
+            "exclamation_mark", "alerts", "Alerts", show=False, key_display="!", id="monitor.alerts"
+        ),
+        Binding("u", "gpus", "GPUs", show=False, id="monitor.gpus"),
         Binding("z", "toggle_console", "Console", show=False, id="monitor.console"),
         Binding("y", "toggle_log_axis", "Log axis", show=False, id="monitor.log_axis"),
         Binding("plus,equals_sign", "smooth(1)", "Smoother", show=False, id="monitor.smoother"),
@@ -74,7 +87,7 @@ class MonitorScreen(Screen[None]):
         & #top { height: 5fr; }
         & #loss { width: 1fr; }
         & #side { width: 46; }
-        & GpuPanel { height: auto; min-height: 3; max-height: 60%; }
+        & GpuPanel { height: auto; min-height: 3; max-height: 80%; }
         & CachePanel { height: 1fr; min-height: 3; }
         & #middle { height: 3fr; }
         & #middle LineChart { width: 1fr; }
@@ -87,7 +100,7 @@ class MonitorScreen(Screen[None]):
                      text-wrap: nowrap; text-overflow: ellipsis; }
         & #notice { width: 1fr; height: 1; text-wrap: nowrap; text-overflow: ellipsis; }
 
-        &.-low #middle { display: none; }
+        &.-low #middle, &.-low PhaseBar { display: none; }
         &.-narrow #side { width: 34; }
         &.-wide #side { width: 60; }
         &.-wide ConsoleView { display: block; }
@@ -126,18 +139,30 @@ class MonitorScreen(Screen[None]):
             super().__init__()
             self.reason = reason
 
+    class SettingsRead(Message):
+        """What may be changed in the run, as it is now."""
+
+        def __init__(self, current: FrozenConfig) -> None:
+            super().__init__()
+            self.current = current
+
     def __init__(
         self,
         run: RunDirectory,
         *,
         read_gpus: Callable[[], GpuReport] | None = None,
         clock: Callable[[], float] = time.monotonic,
+        notify_by: NotifyBy = "off",
     ) -> None:
-        """``read_gpus`` stands in for NVML; ``clock`` paces the time left."""
+        """``read_gpus`` stands in for NVML; ``clock`` paces the time left.
+
+        ``notify_by`` says how the terminal calls somebody when there is a new alert, or the end.
+        """
         super().__init__()
         self.run = run
         self.snapshot: RunSnapshot | None = None
         self._clock = clock
+        self._notify_by = notify_by
         self._follower = RunFollower(run, lambda s: self._post(self.Changed(s)))
         self._gpus = GpuWatch(
             lambda report: self._post(self.GpusChanged(report)), read_gpus or GpuSource().read
@@ -146,6 +171,7 @@ class MonitorScreen(Screen[None]):
     def compose(self) -> ComposeResult:
         """Three rows of panels between the header and the news."""
         yield RunHeader(clock=self._clock)
+        yield PhaseBar()
         with Horizontal(id="top"):
             yield LineChart("loss", id="loss", empty="no step yet", smoothing=SMOOTHING[1])
             with Vertical(id="side"):
@@ -160,6 +186,7 @@ class MonitorScreen(Screen[None]):
             yield ConsoleView()
         with Horizontal(id="news"):
             yield Static(id="command", markup=False)
+            yield AlertStrip(self._notify_by)
             yield Static(id="notice", markup=False)
         yield Footer(show_command_palette=False, compact=True)
 
@@ -192,12 +219,14 @@ class MonitorScreen(Screen[None]):
             # Loops over none or one: a message may arrive while the screen is taken apart.
             for header in self.query(RunHeader):
                 header.show(snapshot)
+            for phases in self.query(PhaseBar):
+                phases.show(snapshot)
             validation = Overlay("V", "validation", snapshot.series["validation_loss"])
             for chart in self.query(LineChart):
                 overlays = [validation] if chart.id == "loss" else []
                 chart.show(snapshot.series[str(chart.id)], snapshot.max_steps, overlays)
             for gpus in self.query(GpuPanel):
-                gpus.show(trainer_peak_bytes=snapshot.peak_memory_bytes)
+                gpus.show_trainer(pid=snapshot.state.pid, peak_bytes=snapshot.peak_memory_bytes)
             for caches in self.query(CachePanel):
                 caches.show(snapshot.caches)
             for thumbnails in self.query(Thumbnails):
@@ -205,6 +234,8 @@ class MonitorScreen(Screen[None]):
             for console in self.query(ConsoleView):
                 console.show(snapshot.console)
             self._show_words(before, snapshot)
+        for strip in self.query(AlertStrip):
+            strip.see(snapshot)
 
     def _show_words(self, before: RunSnapshot | None, snapshot: RunSnapshot) -> None:
         """The outcome, the last command and the last problem, where they changed."""
@@ -219,17 +250,21 @@ class MonitorScreen(Screen[None]):
         """Show the GPUs."""
         for gpus in self.query(GpuPanel):
             gpus.show(message.report)
+            if isinstance(self.app.screen, GpuScreen):
+                self.app.screen.show(gpus.lines)
+        for strip in self.query(AlertStrip):
+            strip.see_gpus(message.report)
 
     # -- steering ----------------------------------------------------------------------------
 
-    def action_steer(self, command: CommandName) -> None:
+    def action_steer(self, command: CommandName, **arguments: object) -> None:
         """Leave a command for the run, or say why not."""
-        self.run_worker(lambda: self._steer(command), thread=True)
+        self.run_worker(lambda: self._steer(command, **arguments), thread=True)
 
-    def _steer(self, command: CommandName) -> None:
+    def _steer(self, command: CommandName, **arguments: object) -> None:
         """In a thread: a supervisor may have to be started first."""
         try:
-            steer(self.run, command)
+            steer(self.run, command, **arguments)
         except NothingRunsError as error:
             self._post(self.Refused(str(error)))
         except OSError as error:
@@ -238,6 +273,36 @@ class MonitorScreen(Screen[None]):
     def on_monitor_screen_refused(self, message: Refused) -> None:
         """Say why a command was not sent."""
         self.notify(message.reason, severity="warning", markup=False)
+
+    def action_change(self) -> None:
+        """Change intervals or prompts while the run goes on."""
+        if self.snapshot is None or not self.snapshot.state.is_alive:
+            self.action_steer("change")  # which says why not
+            return
+        self.run_worker(self._read_settings, thread=True)
+
+    def _read_settings(self) -> None:
+        """In a thread: what counts in the run now, from its directory."""
+        from engine.config.frozen import FrozenConfigError
+        from engine.config.live import load_current
+
+        try:
+            current, _ = load_current(self.run.root)
+        except FrozenConfigError as error:
+            self._post(self.Refused(str(error)))
+        else:
+            self._post(self.SettingsRead(current))
+
+    def on_monitor_screen_settings_read(self, message: SettingsRead) -> None:
+        """Show the form with what counts now."""
+        from cascade_tui.screens.change import ChangeForm
+
+        def answered(change: LiveChange | None) -> None:
+            if change is not None:
+                self.action_steer("change", **change.arguments())
+
+        if self.is_current:
+            self.app.push_screen(ChangeForm(message.current), answered)
 
     def action_pause(self) -> None:
         """Pause, or go on if it is paused."""
@@ -292,6 +357,14 @@ class MonitorScreen(Screen[None]):
     def action_scrub(self, direction: int) -> None:
         """Go to earlier or later pictures."""
         self.query_one(Thumbnails).scrub(direction)
+
+    def action_alerts(self) -> None:
+        """All alerts, and what to do about each."""
+        self.query_one(AlertStrip).open()
+
+    def action_gpus(self) -> None:
+        """All GPUs in full, with the processes on them."""
+        self.app.push_screen(GpuScreen(self.query_one(GpuPanel).lines))
 
     def action_picture(self) -> None:
         """The pictures of the step that is shown, as large as can be."""

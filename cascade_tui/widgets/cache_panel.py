@@ -15,7 +15,7 @@ _NAMES = ("text", "latent")
 
 
 class CachePanel(TextRows):
-    """One line a cache: a bar, what is done of what, pace, size, time left, hits."""
+    """A line or two a cache: a bar, what is done of what, pace, time left, size, hit rate."""
 
     DEFAULT_CSS = """
     CachePanel {
@@ -43,11 +43,11 @@ class CachePanel(TextRows):
         if not self._caches:
             return [Text("nothing cached yet", style="dim")]
         caches = [self._caches[name] for name in _NAMES if name in self._caches]
-        is_roomy = self.size.height >= 2 * len(caches)
-        return [line for cache in caches for line in self._lines(cache, width, is_roomy)]
+        room = max(1, self.size.height // len(caches))
+        return [line for cache in caches for line in self._lines(cache, width, room)]
 
-    def _lines(self, cache: CacheState, width: int, is_roomy: bool) -> list[Text]:
-        """One line, or two if the facts do not fit beside the bar and there is room below."""
+    def _lines(self, cache: CacheState, width: int, room: int) -> list[Text]:
+        """As many facts as fit beside the bar and in the lines below, ``room`` lines in all."""
         share = cache.done / cache.total if cache.total else 1.0
         done = f" {_spaced(cache.done)}/{_spaced(cache.total)}"
         bar_width = max(6, min(24, width - 36))
@@ -55,23 +55,33 @@ class CachePanel(TextRows):
         lines = [text]
         for fact in _facts(cache):
             if lines[-1].cell_len + 2 + len(fact) > width:
-                if not is_roomy or len(lines) == 2:
-                    break
-                lines.append(Text("     "))
+                if len(lines) == room:
+                    continue  # a shorter one may fit
+                lines.append(Text())
             lines[-1].append(f"  {fact}")
         return lines
 
 
 def _facts(cache: CacheState) -> list[str]:
     """What else there is to say, the most needed first."""
+    made = max(0, cache.done - cache.hits)
+    hits = f"hits {100 * cache.hits / cache.total:.0f} %" if cache.total else ""
+    rate = f"{cache.per_second:,.3g}/s" if cache.per_second < 1000 else ""
+    rate = rate or f"{_spaced(round(cache.per_second))}/s"
+    rate = rate if cache.per_second > 0 else ""
+    share = f"a share of {_spaced(cache.needed)}" if cache.is_share else ""
     if cache.done >= cache.total:
-        facts = ["✔", format_bytes(cache.bytes)]
-    else:
-        facts = [f"{cache.per_second:.3g}/s"] if cache.per_second > 0 else []
-        if cache.eta_seconds is not None:
-            facts.append(f"{format_duration(cache.eta_seconds)} left")
-        facts.append(format_bytes(cache.bytes))
-    return [*facts, f"{_spaced(cache.hits)} hits"] if cache.hits else facts
+        size = f"{format_bytes(cache.bytes)} made" if made else "all was there"
+        return _told("✔", size, hits if made else "", rate if made else "", share)
+    left = "" if cache.eta_seconds is None else f"{format_duration(cache.eta_seconds)} left"
+    size = format_bytes(cache.bytes)
+    if cache.planned_bytes and not cache.is_share:
+        size += f" of {format_bytes(cache.planned_bytes)}"
+    return _told(rate, left, size, hits, share)
+
+
+def _told(*facts: str) -> list[str]:
+    return [fact for fact in facts if fact]
 
 
 def _spaced(number: int) -> str:

@@ -17,6 +17,7 @@ _COMMAND_STATES = {
     "done": "done",
     "failed": "failed",
     "ignored": "ignored",
+    "refused": "refused",
 }
 _BROKEN = ("failed", "lost", "lost-at-reboot")
 
@@ -43,6 +44,8 @@ def outcome_text(snapshot: RunSnapshot, run: RunDirectory) -> Text:
         if files:
             lines.append(f"exported to {run.root}:")
             lines += [f"  {name}" for name in files]
+        if snapshot.pushed_to:
+            lines.append(f"pushed to {snapshot.pushed_to}")
         return Text("\n".join(lines), style="green")
     return Text()
 

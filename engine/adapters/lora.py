@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from engine.adapters.adapter import MAGNITUDE, PREFIX, Adapter, AdapterError
-from engine.adapters.lycoris_layers import LYCORIS, attach_lycoris
+from engine.adapters.lycoris_layers import LYCORIS, LycorisLinear, attach_lycoris
 from engine.adapters.targets import check_patterns as _check_patterns
 from engine.adapters.targets import chosen_layers, matches
 
@@ -162,6 +163,22 @@ def attached_adapter(prior: nn.Module, settings: LoraSettings) -> Adapter:
     """Return the attached adapter as a value."""
     adapter = Adapter(adapter_state(prior), {})
     return Adapter(adapter.state, settings.alphas(adapter.modules))
+
+
+@contextmanager
+def without_adapter(prior: nn.Module) -> Iterator[None]:
+    """The base network alone, for as long as the block runs."""
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    kinds = (BaseTunerLayer, LycorisLinear)
+    layers = [module for module in prior.modules() if isinstance(module, kinds)]
+    for layer in layers:
+        layer.enable_adapters(False)
+    try:
+        yield
+    finally:
+        for layer in layers:
+            layer.enable_adapters(True)
 
 
 def base_weights(prior: nn.Module, modules: Iterable[str]) -> dict[str, Tensor]:

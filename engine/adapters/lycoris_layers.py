@@ -26,9 +26,15 @@ class LycorisLinear(nn.Module):
         self.base_layer = base_layer
         self.lycoris = factors
         self.dropout = nn.Dropout(dropout)
+        self.is_enabled = True
+
+    def enable_adapters(self, enabled: bool) -> None:
+        """Add the product, or be the base layer alone; named as PEFT's layers have it."""
+        self.is_enabled = enabled
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.base_layer(x) + self._added(self.dropout(x))
+        y: Tensor = self.base_layer(x)
+        return y + self._added(self.dropout(x)) if self.is_enabled else y
 
     def _added(self, x: Tensor) -> Tensor:
         from lycoris.functional import loha, lokr

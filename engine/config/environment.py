@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 
+from engine.config.hub import has_token, hub_home, is_offline
+
 _NETWORK_FILE_SYSTEMS = frozenset(
     {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "ceph", "glusterfs", "lustre", "beegfs", "gpfs",
      "afs", "davfs", "fuse.sshfs", "fuse.s3fs", "fuse.gcsfuse", "fuse.rclone", "fuse.goofys",
@@ -38,12 +40,15 @@ class Gpu:
 class Environment:
     """The machine's GPUs, which packages that options need are installed, and which are broken.
 
-    ``broken`` maps a package to why importing it would fail, as far as its files tell.
+    ``broken`` maps a package to why importing it would fail, as far as its files tell. The last two
+    say whether the hub could be pushed to.
     """
 
     gpus: tuple[Gpu, ...]
     packages: frozenset[str]
     broken: dict[str, str] = field(default_factory=dict)
+    has_hub_token: bool = False
+    is_offline: bool = False
 
     def has_package(self, name: str) -> bool:
         """Whether a package that an option needs is installed."""
@@ -54,7 +59,13 @@ def probe_environment() -> Environment:
     """Look at this machine: its GPUs that this process may use, and its packages."""
     installed = frozenset(name for name in _PACKAGES if _is_installed(name))
     why = _why_torchvision_is_broken() if {"torch", "torchvision"} <= installed else ""
-    return Environment(_probe_gpus(), installed, {"torchvision": why} if why else {})
+    return Environment(
+        _probe_gpus(),
+        installed,
+        {"torchvision": why} if why else {},
+        has_hub_token=has_token(),
+        is_offline=is_offline(),
+    )
 
 
 def existing_parent(path: Path) -> Path:
@@ -133,9 +144,7 @@ def accelerate_config(path: Path | None) -> Path | None:
     """The accelerate file of a run: the one given, else the one of `accelerate config`, if any."""
     if path is not None:
         return path
-    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    home = os.environ.get("HF_HOME") or os.path.join(cache, "huggingface")
-    default = Path(home).expanduser() / "accelerate" / "default_config.yaml"
+    default = hub_home() / "accelerate" / "default_config.yaml"
     return default if default.is_file() else None
 
 

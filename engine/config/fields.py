@@ -176,8 +176,11 @@ class TrainingConfig(LearningConfig):
     push_to_hub: bool = option(
         False,
         group="tracking",
-        help="Push the result to the hub.",
-        unsupported="push_to_hub is not supported yet: upload the files of export/ by hand",
+        help="Push export/ with a model card and the last pictures to hub_model_id when the run "
+        "is finished.",
+    )
+    hub_private: bool = option(
+        True, group="tracking", help="A repository that push_to_hub creates is private."
     )
     # -- distribution --------------------------------------------------------------------------
     num_processes: int | None = option(

@@ -37,9 +37,19 @@ class FrozenConfig:
     backends: tuple[Backend, ...]
     prompts: dict[str, str]
 
+    @property
+    def validation_prompts(self) -> dict[str, str]:
+        """Name -> prompt: the library, and the single prompt under the name ``validation``."""
+        prompts = dict(self.prompts)
+        if self.config.validation_prompt:
+            prompts.setdefault("validation", self.config.validation_prompt)
+        return prompts
+
 
 def freeze(project: Project, root: Path) -> None:
     """Write config.toml and data_backends.json into a run directory; paths become absolute.
+
+    What was changed in an earlier run there (see `engine.config.live`) counts no more.
 
     Raises:
         OSError: the folder cannot be written.
@@ -54,6 +64,7 @@ def freeze(project: Project, root: Path) -> None:
     backends = [_frozen_backend(backend) for backend in project.backends]
     atomic_write_text(run.data_backends, to_json(backends))
     atomic_write_text(run.config, _as_toml(values, project.prompts))
+    run.changes.unlink(missing_ok=True)
 
 
 def _as_toml(values: Mapping[str, Any], prompts: Mapping[str, str]) -> str:

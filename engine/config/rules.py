@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from engine.config.adapter_rules import ADAPTER_RULES
 from engine.config.backend_rules import BACKEND_RULES
 from engine.config.context import Context, Rule, trained_range
+from engine.config.hub import name_fault
 from engine.config.optimizer_rules import OPTIMIZER_RULES
 from engine.config.problems import Edit, Problem, error, hint, warning
 from engine.config.resolution import GRID_PX
@@ -207,11 +208,29 @@ def decoder(context: Context) -> Iterator[Problem]:
 
 
 def hub(context: Context) -> Iterator[Problem]:
-    """A hub name alone pushes nothing; say so."""
-    if context.config.hub_model_id and not context.config.push_to_hub:
+    """A name alone pushes nothing; pushing needs a name, a token and leave to connect."""
+    name, pushes = context.config.hub_model_id, context.config.push_to_hub
+    if name and (fault := name_fault(name)):
+        yield error("hub_model_id", f"{name} is no name of a repository: it {fault}", "owner/name")
+    elif name and not pushes:
         yield hint(
             "hub_model_id",
             "push_to_hub is not set, so nothing is pushed; the files stay in output_dir/export",
+        )
+    if not pushes:
+        if not context.config.hub_private:
+            yield hint("hub_private", "it changes nothing: push_to_hub is not set")
+        return
+    if not name:
+        yield error("hub_model_id", "push_to_hub needs the name of a repository", "owner/name")
+    if context.environment.is_offline:
+        edit = Edit("push_to_hub", False)
+        yield error(edit.key, "HF_HUB_OFFLINE forbids it", "unset it, or set this to false", edit)
+    elif not context.environment.has_hub_token:
+        yield error(
+            "push_to_hub",
+            "there is no token to push with",
+            "`hf auth login`, or set HF_TOKEN to a token that may write",
         )
 
 
@@ -229,8 +248,13 @@ def validation_prompts(context: Context) -> Iterator[Problem]:
         if "validation_prompt_library" in context.given
         else "validation_prompts"
     )
+    yield from check_prompts(context.prompts, key)
+
+
+def check_prompts(prompts: Mapping[str, str], key: str) -> Iterator[Problem]:
+    """Each prompt has words, and a name that makes a file of its own; ``key`` is where they are."""
     files: dict[str, str] = {}
-    for name, text in context.prompts.items():
+    for name, text in prompts.items():
         if not text.strip():
             yield warning(key, f"the prompt {name} is empty", "write one, or remove it")
         file = re.sub(r"[^\w.-]+", "_", name).strip("._")[:80]

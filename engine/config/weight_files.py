@@ -7,12 +7,12 @@ downloaded, nothing heavy is imported, and of the weights only the headers are r
 from __future__ import annotations
 
 import json
-import os
 import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from engine.config.fields import TrainingConfig
+from engine.config.hub import hub_cache
 from engine.config.problems import Problem, error
 
 _SIZES_GB = {  # as published: full precision, and the .bf16 file where there is one
@@ -250,15 +250,6 @@ def _snapshot(repository: str, revision: str) -> Path | None:
     return snapshot if commit and snapshot.is_dir() else None
 
 
-def hub_cache() -> Path:
-    """Where huggingface_hub keeps its files: HF_HUB_CACHE, HF_HOME/hub, or ~/.cache."""
-    if os.environ.get("HF_HUB_CACHE"):
-        return Path(os.environ["HF_HUB_CACHE"]).expanduser()
-    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    home = os.environ.get("HF_HOME") or os.path.join(cache, "huggingface")
-    return Path(home).expanduser() / "hub"
-
-
 def why_damaged(path: Path) -> str:
     """Why a safetensors file cannot be whole, by its header and size alone; empty if it may be."""
     try:
@@ -304,11 +295,17 @@ def _problem(repository: _Repository) -> Problem | None:
     return error(key, message, f"{command}   (or set {key} to a folder that holds them)")
 
 
-def _with_size(path: str) -> str:
-    """A path with its published size."""
+def published_bytes(path: str) -> int | None:
+    """About how large the published file of this name is; None of one that is not known."""
     stem = path.removesuffix(".safetensors")
     full, bf16 = _SIZES_GB.get(stem.removesuffix(".bf16"), (None, None))
     size = bf16 if stem.endswith(".bf16") else full
-    if size is None or not path.endswith(".safetensors"):
+    return None if size is None or stem == path else round(size * 1e9)
+
+
+def _with_size(path: str) -> str:
+    """A path with its published size."""
+    size = published_bytes(path)
+    if size is None:
         return path
-    return f"{path} ({size:.2f} GB)" if size >= 1 else f"{path} ({size * 1000:.0f} MB)"
+    return f"{path} ({size / 1e9:.2f} GB)" if size >= 1e9 else f"{path} ({size / 1e6:.0f} MB)"

@@ -17,7 +17,7 @@ from engine.run.files import atomic_write_json
 from engine.run.paths import RunDirectory
 from engine.run.processes import user_name
 
-CommandName = Literal["checkpoint", "validate", "pause", "resume", "stop", "abort"]
+CommandName = Literal["checkpoint", "validate", "pause", "resume", "stop", "abort", "change"]
 COMMANDS: tuple[CommandName, ...] = get_args(CommandName)
 
 

@@ -27,6 +27,11 @@ class RunDirectory:
         return self.root / "data_backends.json"
 
     @property
+    def changes(self) -> Path:
+        """What was changed while it ran, on top of the frozen config; absent if nothing was."""
+        return self.root / "changes.json"
+
+    @property
     def meta(self) -> Path:
         """Versions, hardware, command lines: what explains a run years later."""
         return self.root / "meta.json"

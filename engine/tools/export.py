@@ -14,15 +14,17 @@ from engine.models.weights import WeightsError, load_prior
 from engine.run.paths import RunDirectory
 from engine.tools import Request, run_tool
 from engine.training.checkpoint import choose_checkpoint
-from engine.training.exporting import FULL_FORMATS, write_export
+from engine.training.exporting import FULL_FORMATS, formats_of, write_export
 from engine.training.model import ModelError, make_trainable
+from engine.training.publishing import create_repository, push
 
 
 def export(request: Request) -> None:
-    """Write checkpoint ``step`` (the newest without one) of ``run`` below ``target``.
+    """Write checkpoint ``step`` (the newest without one) of ``run`` below ``target``; push it.
 
     Raises:
         ModelError, WeightsError, CheckpointError: nothing to export, or not in that format.
+        PublishingError: the hub refused.
     """
     run = RunDirectory(Path(request["run"]))
     config = load_frozen(run.root).config
@@ -32,7 +34,11 @@ def export(request: Request) -> None:
     if loaded is None:
         raise ModelError(f"{run.root} has no checkpoint yet: `cascade-tui checkpoint` saves one")
     is_full = config.model_type == "full"
-    formats = request["formats"] or (["hub"] if is_full else list(config.export_formats))
+    formats = request["formats"] or formats_of(config)
+    if request["push"]:
+        changes = {"hub_model_id": request["hub_model_id"] or config.hub_model_id}
+        config = config.model_copy(update=changes)
+        create_repository(config)
     if not is_full and (wrong := set(formats) & set(FULL_FORMATS)):
         raise ModelError(
             f"{', '.join(sorted(wrong))}: this run trained an adapter. `cascade-tui merge` folds "
@@ -58,6 +64,8 @@ def export(request: Request) -> None:
     for name in formats:
         path = write_export(prior, model.lora, target, name, loaded.step, base_hash)
         print(path, flush=True)
+    if request["push"]:
+        print(push(run, config, target, formats, loaded.step), flush=True)
 
 
 if __name__ == "__main__":

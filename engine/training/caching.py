@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from engine.cache.build import (
+    EncodeText,
     build_latent_cache,
     build_text_cache,
     plan_latent_cache,
@@ -24,7 +25,10 @@ from engine.config.frozen import FrozenConfig
 from engine.config.weight_files import WeightFiles
 from engine.data.buckets import PlannedImage
 from engine.models.effnet import load_effnet_encoder
+from engine.models.prior import StableCascadePrior
 from engine.models.text import TextEncoder
+from engine.models.weights import shard_paths
+from engine.training.memory import room_on
 from engine.training.session import Session, log
 
 TEXT_DTYPE = torch.bfloat16
@@ -39,6 +43,10 @@ class Plan:
     backend: ImageBackend
 
 
+class NoRoomError(RuntimeError):
+    """The GPU has no room for the text encoder beside what trains there."""
+
+
 class StoppedEarly(Exception):  # noqa: N818 - no error: somebody asked for it
     """A stop was asked for before the first step."""
 
@@ -51,6 +59,7 @@ def text_root(frozen: FrozenConfig) -> Path:
 def cache_text(
     session: Session, store: ShardStore, captions: list[str], weights: WeightFiles, text_hash: str
 ) -> None:
+    """Encode the captions that the text cache lacks, each rank its share."""
     key = partial(text_key, encoder_hash=text_hash, dtype=TEXT_DTYPE)
     session.reporter.phase("caching_text", step=0)
     rank, world_size = session.accelerator.process_index, session.world_size
@@ -58,23 +67,10 @@ def cache_text(
     lacking = set(store.missing([key(caption) for caption in captions]))
     known = [caption for caption in captions if key(caption) not in lacking]
     mine = [caption for caption in captions if key(caption) in lacking][rank::world_size]
-    encoder = None
-    if mine:
-        encoder = TextEncoder.load(weights.text_encoder, weights.tokenizer, device=session.device)
-
-    def encode(texts: list[str]) -> tuple[Tensor, Tensor]:
-        assert encoder is not None
-        embeds = encoder.encode(texts)
-        if embeds.num_truncated:
-            session.reporter.problem(
-                "warning", f"{embeds.num_truncated} captions are longer than 77 tokens and were cut"
-            )
-        return embeds.clip_text, embeds.clip_text_pooled
-
     result = build_text_cache(
         store,
         [*known, *mine],
-        encode,
+        _text_encoding(session, weights),
         encoder_hash=text_hash,
         dtype=TEXT_DTYPE,
         batch_size=session.config.text_encoder_batch_size,
@@ -82,6 +78,67 @@ def cache_text(
         should_stop=session.commands.should_stop,
     )
     _finish_caching(session, [result], [store])
+
+
+def cache_prompts(
+    session: Session,
+    store: ShardStore,
+    texts: list[str],
+    weights: WeightFiles,
+    text_hash: str,
+    *,
+    prior: StableCascadePrior,
+    step: int,
+) -> None:
+    """Between two steps, on one rank: encode the texts that the text cache lacks.
+
+    The text encoder is there for the moment only; the prior makes room for it if need be.
+
+    Raises:
+        WeightsError, NonFiniteEmbedsError, OSError: the encoder cannot be read, is damaged, or
+            the cache cannot be written.
+        NoRoomError: it does not fit on the GPU.
+    """
+    key = partial(text_key, encoder_hash=text_hash, dtype=TEXT_DTYPE)
+    if not store.missing([key(text) for text in texts]):
+        return
+    session.reporter.phase("caching_text", step=step)
+    # The files may hold half as many bytes a weight as are computed with.
+    needed = 2 * sum(path.stat().st_size for path in shard_paths(weights.text_encoder, "model"))
+    is_too_large = False
+    with room_on(session.device, needed, prior):
+        try:
+            build_text_cache(
+                store,
+                texts,
+                _text_encoding(session, weights),
+                encoder_hash=text_hash,
+                dtype=TEXT_DTYPE,
+                batch_size=session.config.text_encoder_batch_size,
+            )
+        except torch.OutOfMemoryError:
+            is_too_large = True  # raised below: as long as it is handled, the encoder is held
+    if is_too_large:
+        raise NoRoomError("the GPU has no room for the text encoder, which new prompts need")
+
+
+def _text_encoding(session: Session, weights: WeightFiles) -> EncodeText:
+    """What encodes captions; the encoder is loaded with the first, and freed with the function."""
+    encoder: TextEncoder | None = None
+
+    def encode(texts: list[str]) -> tuple[Tensor, Tensor]:
+        nonlocal encoder
+        if encoder is None:
+            folders = (weights.text_encoder, weights.tokenizer)
+            encoder = TextEncoder.load(*folders, device=session.device)
+        embeds = encoder.encode(texts)
+        if embeds.num_truncated:
+            session.reporter.problem(
+                "warning", f"{embeds.num_truncated} captions are longer than 77 tokens and were cut"
+            )
+        return embeds.clip_text, embeds.clip_text_pooled
+
+    return encode
 
 
 def cache_latents(

@@ -21,7 +21,7 @@ Agree = Callable[[list[int]], list[int]]
 """Returns the elementwise maximum over all ranks; a collective."""
 
 POLL_SECONDS = 0.25
-_STEP_COMMANDS = ("checkpoint", "validate", "pause", "resume", "stop")
+_STEP_COMMANDS = ("checkpoint", "validate", "pause", "resume", "stop", "change")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,7 @@ class Request:
     pause: bool = False
     resume: bool = False
     stop: bool = False
+    change: bool = False
     signal_number: int = 0
 
 

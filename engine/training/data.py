@@ -57,6 +57,7 @@ class TrainingData:
     ) -> None:
         self.session = session
         self.text_store = text_store
+        self.text_hash = text_hash
         self._text_key = partial(text_key, encoder_hash=text_hash, dtype=TEXT_DTYPE)
         self.latent_store = _OneOf(latent_stores)
         apart = held_out(
@@ -148,7 +149,7 @@ def prepare_data(session: Session, frozen: FrozenConfig, weights: WeightFiles) -
     text_store = ShardStore(text_root(frozen))
     captions = {caption for plan in plans for caption in plan.image.image.captions}
     captions |= {EMPTY_CAPTION, session.config.validation_negative_prompt}
-    captions |= set(validation_prompts(frozen).values())
+    captions |= set(frozen.validation_prompts.values())
     cache_text(session, text_store, sorted(captions), weights, text_hash)
     stores, lost = cache_latents(session, plans, weights, encoder_hash)
     plans = [plan for plan in plans if plan.image.image.path not in lost]
@@ -180,14 +181,6 @@ def check_ranks_agree(session: Session, data: TrainingData) -> None:
             "the processes see different photographs or captions: files changed while they were "
             "scanned, or a folder is not the same on every machine. Start the run again"
         )
-
-
-def validation_prompts(frozen: FrozenConfig) -> dict[str, str]:
-    """Name -> prompt: the library, and the single prompt under the name ``validation``."""
-    prompts = dict(frozen.prompts)
-    if frozen.config.validation_prompt:
-        prompts.setdefault("validation", frozen.config.validation_prompt)
-    return prompts
 
 
 def _scan_and_plan(session: Session, frozen: FrozenConfig) -> list[Plan]:

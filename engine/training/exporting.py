@@ -16,6 +16,7 @@ from engine.adapters.export import (
     save_single_file,
 )
 from engine.adapters.lora import LoraSettings, attached_adapter, base_weights
+from engine.config.fields import TrainingConfig
 from engine.models.prior import StableCascadePrior
 from engine.training.model import ModelError, TrainedModel
 from engine.training.session import Session
@@ -31,11 +32,16 @@ NAMES = {
 FULL_FORMATS = ("hub", "single-file")
 
 
+def formats_of(config: TrainingConfig) -> tuple[str, ...]:
+    """The formats that a run exports."""
+    return ("hub",) if config.model_type == "full" else config.export_formats
+
+
 def export(session: Session, model: TrainedModel, step: int, base_hash: str) -> None:
     """Write ``export/`` from the weights that validation shows: the averages when EMA is on."""
     if not session.is_main:
         return
-    formats = ("hub",) if model.lora is None else session.config.export_formats
+    formats = formats_of(session.config)
     with model.for_validation() as prior:
         for name in formats:
             path = write_export(prior, model.lora, session.run.export, name, step, base_hash)

@@ -94,7 +94,13 @@ class Reporter:
             log.log(level, "%s%s", message, f" Fix: {fix}" if fix else "")
 
     def acknowledge(
-        self, commands: Sequence[Command], state: str, *, step: int, message: str = ""
+        self,
+        commands: Sequence[Command],
+        state: str,
+        *,
+        step: int,
+        message: str = "",
+        **details: object,
     ) -> None:
         """Tell who sent these commands what became of them."""
         for command in commands:
@@ -105,6 +111,7 @@ class Reporter:
                 state=state,
                 step=step,
                 message=message,
+                **details,
             )
 
     def close(self, state: str, *, code: int, step: int, reason: str) -> None:

@@ -9,6 +9,7 @@ import torch
 from engine import __version__
 from engine.config.cache_folders import cache_root
 from engine.config.frozen import FrozenConfig
+from engine.config.live import LiveChange
 from engine.config.weight_files import WeightFiles, locate_weights
 from engine.models.previewer import load_previewer
 from engine.models.weights import WeightsError, hash_weights
@@ -17,15 +18,16 @@ from engine.objective.weighting import build_weighting
 from engine.optim.build import build_optimizer, build_schedule
 from engine.run.files import atomic_write_json
 from engine.training.caching import StoppedEarly
+from engine.training.changes import LiveSettings
 from engine.training.data import (
     TrainingData,
     check_ranks_agree,
     prepare_data,
-    validation_prompts,
 )
-from engine.training.exporting import export
+from engine.training.exporting import export, formats_of
 from engine.training.model import TrainedModel, build_model
 from engine.training.painting import Painter, ValidationPrompt
+from engine.training.publishing import PublishingError, create_repository, push
 from engine.training.session import Session
 from engine.training.step import Clipping, TrainStep
 from engine.training.trainer import Outcome, Trainer
@@ -33,8 +35,8 @@ from engine.training.validation import NEGATIVE, Validator
 from engine.training.validation_loss import HeldOutLoss
 
 
-def train(session: Session, frozen: FrozenConfig) -> Outcome:
-    """Prepare, train or continue, export.
+def train(session: Session, frozen: FrozenConfig, change: LiveChange) -> Outcome:
+    """Prepare, train or continue, export; ``change`` is what of ``frozen`` was changed live.
 
     Raises:
         ValueError: a subclass of ours: data, weights or config are at fault.
@@ -43,6 +45,8 @@ def train(session: Session, frozen: FrozenConfig) -> Outcome:
     weights, missing = locate_weights(frozen.config)
     if weights is None:
         raise WeightsError("; ".join(f"{p.message}. Fix: {p.fix}" for p in missing))
+    if frozen.config.push_to_hub and session.is_main:
+        create_repository(frozen.config)  # a refusal is better told now than after the run
     try:
         data = prepare_data(session, frozen, weights)
     except StoppedEarly:
@@ -51,7 +55,7 @@ def train(session: Session, frozen: FrozenConfig) -> Outcome:
     session.reporter.phase("preparing", step=0)
     model = build_model(frozen.config, weights, session.device)
     num_steps = _num_steps(session, data)
-    trainer = _build_trainer(session, frozen, weights, data, model, num_steps)
+    trainer = _build_trainer(session, frozen, change, weights, data, model, num_steps)
     resumed_from = trainer.restore()
     base_hash = _describe(session, weights, data)
     session.reporter.emit(
@@ -67,10 +71,27 @@ def train(session: Session, frozen: FrozenConfig) -> Outcome:
         resumed_from=resumed_from,
         trainable_parameters=model.num_trainable,
     )
+    trainer.settings.tell_changes()
     outcome = trainer.fit()
     export(session, model, outcome.step, base_hash)
+    if outcome.state == "finished":
+        _push(session, outcome.step)
     session.reporter.phase("done", step=outcome.step)
     return outcome
+
+
+def _push(session: Session, step: int) -> None:
+    """To the hub, if asked for. A failure loses nothing: it is told, and the run is finished."""
+    config = session.config
+    if not (config.push_to_hub and session.is_main):
+        return
+    session.reporter.phase("pushing", step=step)
+    try:
+        address = push(session.run, config, session.run.export, formats_of(config), step)
+    except PublishingError as failure:
+        session.reporter.problem("error", str(failure), key="push_to_hub")
+    else:
+        session.reporter.emit("push", step=step, repository=config.hub_model_id, address=address)
 
 
 def _stopped_before_training(session: Session) -> Outcome:
@@ -109,6 +130,7 @@ def build_step(session: Session, model: TrainedModel, num_steps: int) -> TrainSt
 def _build_trainer(
     session: Session,
     frozen: FrozenConfig,
+    change: LiveChange,
     weights: WeightFiles,
     data: TrainingData,
     model: TrainedModel,
@@ -118,22 +140,25 @@ def _build_trainer(
     config = session.config
     validator = Validator(
         session,
-        tuple(_prompt(data, name, text) for name, text in validation_prompts(frozen).items()),
         Painter(
             config,
             weights,
             load_previewer(weights.previewer, device=session.device),
-            _prompt(data, NEGATIVE, config.validation_negative_prompt),
+            ValidationPrompt(
+                NEGATIVE,
+                config.validation_negative_prompt,
+                *data.embeds(config.validation_negative_prompt),
+            ),
             device=session.device,
             autocast=session.accelerator.autocast,
             should_stop=session.commands.should_stop,
         ),
     )
-    return Trainer(session, data, model, step, validator, HeldOutLoss(session, data), num_steps)
-
-
-def _prompt(data: TrainingData, name: str, text: str) -> ValidationPrompt:
-    return ValidationPrompt(name, text, *data.embeds(text))
+    settings = LiveSettings(
+        session, frozen, change, data=data, weights=weights, validator=validator
+    )
+    held_out = HeldOutLoss(session, data)
+    return Trainer(session, data, model, step, validator, held_out, settings, num_steps)
 
 
 def _describe(session: Session, weights: WeightFiles, data: TrainingData) -> str:

@@ -6,6 +6,7 @@ import time
 from dataclasses import asdict, dataclass
 
 from engine.optim.state import OptimizerStateError
+from engine.training.changes import LiveSettings
 from engine.training.checkpoint import (
     CheckpointError,
     choose_checkpoint,
@@ -50,6 +51,7 @@ class Trainer:
         step: TrainStep,
         validator: Validator,
         held_out: HeldOutLoss,
+        settings: LiveSettings,
         num_steps: int,
     ) -> None:
         self.session = session
@@ -60,6 +62,7 @@ class Trainer:
         self.train_step = step
         self.validator = validator
         self.held_out = held_out
+        self.settings = settings
         self.num_steps = num_steps
         self.step = 0
         self.saved_step = -1
@@ -91,6 +94,9 @@ class Trainer:
                     request = self.pause()
                 if request.stop:
                     return self.stop(request)
+                if request.change:
+                    self.change()
+                    self.enter_training()
                 self.obey(request)
         self.report()
         if self.saved_step != self.step:
@@ -104,13 +110,11 @@ class Trainer:
 
     @property
     def saves_now(self) -> bool:
-        interval = self.config.checkpoint_step_interval
-        return self.step % interval == 0 or self.step == self.num_steps
+        return self.step % self.settings.checkpoint_interval == 0 or self.step == self.num_steps
 
     @property
     def validates_now(self) -> bool:
-        interval = self.config.validation_step_interval or self.config.checkpoint_step_interval
-        return self.step % interval == 0 or self.step == self.num_steps
+        return self.step % self.settings.validation_interval == 0 or self.step == self.num_steps
 
     def enter_training(self) -> None:
         self.reporter.phase("training", step=self.step)
@@ -136,6 +140,11 @@ class Trainer:
         if self.step < self.num_steps:
             self.enter_training()
 
+    def change(self) -> None:
+        """Change settings as asked; new prompts may take the time to encode them."""
+        self.report()
+        self.settings.obey(self.model.prior, step=self.step)
+
     def pause(self) -> Request:
         """Wait, holding the weights, until resumed or stopped; obeys saves and validations."""
         commands = self.session.commands
@@ -147,6 +156,9 @@ class Trainer:
             request = commands.agree()
             if request.stop:
                 return request
+            if request.change:
+                self.change()
+                self.reporter.phase("paused", step=self.step)
             if request.checkpoint or request.validate:
                 self.obey(request)
                 self.reporter.phase("paused", step=self.step)

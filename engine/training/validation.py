@@ -12,17 +12,19 @@ NEGATIVE = "negative"
 
 
 class Validator:
-    """Draws the validation prompts with the prior as it is."""
+    """Draws the validation prompts, none at first, with the prior as it is."""
 
-    def __init__(
-        self, session: Session, prompts: tuple[ValidationPrompt, ...], painter: Painter
-    ) -> None:
+    def __init__(self, session: Session, painter: Painter) -> None:
         self.session = session
         self.painter = painter
         config = session.config
         seed = config.validation_seed
         first = config.seed if seed is None else seed
         self.seeds = range(first, first + config.validation_num_seeds)
+        self.draws: tuple[Draw, ...] = ()
+
+    def draw(self, prompts: tuple[ValidationPrompt, ...]) -> None:
+        """Draw these from now on, and no others."""
         self.draws = tuple(Draw(prompt, seed) for prompt in prompts for seed in self.seeds)
 
     def run(self, prior: StableCascadePrior, step: int) -> None:

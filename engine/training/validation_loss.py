@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from engine.adapters.lora import without_adapter
 from engine.cache.build import CLIP_TEXT, CLIP_TEXT_POOLED, LATENTS
 from engine.data.loader import LoadedSample
 from engine.models.prior import StableCascadePrior
@@ -29,7 +30,7 @@ class ValidationLoss:
     """Unweighted squared errors: their mean, and that of each quarter of the noise levels.
 
     ``bands`` go from the clearest images to the noisiest. ``difference`` is the mean over the
-    photographs of (now - at the run's beginning), and ``difference_error`` its standard error.
+    photographs of (now - the base network), and ``difference_error`` its standard error.
     """
 
     loss: float
@@ -40,7 +41,7 @@ class ValidationLoss:
 
 
 class HeldOutLoss:
-    """Measures the held-out photographs; the first measurement of a run is kept to compare with."""
+    """Measures the held-out photographs; what the base makes of them is kept to compare with."""
 
     def __init__(self, session: Session, data: TrainingData) -> None:
         self.session = session
@@ -51,21 +52,21 @@ class HeldOutLoss:
     def measure(self, prior: StableCascadePrior, *, is_first: bool) -> ValidationLoss | None:
         """Return the loss of ``prior``; None if nothing is held out, or a stop was asked for.
 
-        ``is_first`` makes this measurement the one that later ones are compared with.
+        ``is_first`` says that nothing is trained yet: the base is measured too, for later ones.
         """
-        rows = []
-        for sample in self.samples:
-            if self.session.commands.should_stop():
-                return None
-            rows.append(self._errors(prior, sample))
-        if not rows:
+        errors = self._measure_all(prior)
+        if errors is None:
             return None
-        errors = torch.stack(rows)  # [photographs, times]
         names = [sample.latent_key for sample in self.samples]
         path = self.session.run.root / REFERENCE_NAME
         if is_first:
-            kept = {"photographs": names, "errors": errors.tolist()}
-            atomic_write_json(path, kept)
+            base = errors
+            if self.session.config.init_lora:  # a new adapter leaves the network as it is
+                with without_adapter(prior):
+                    base = self._measure_all(prior)
+            if base is None:
+                return None
+            atomic_write_json(path, {"photographs": names, "errors": base.tolist()})
         difference = error = None
         reference = json.loads(path.read_text()) if path.exists() else {}
         if reference.get("photographs") == names:  # others than at the beginning don't compare
@@ -75,8 +76,17 @@ class HeldOutLoss:
                 error = (changes.std() / len(changes) ** 0.5).item()
         bands = errors.unflatten(1, (NUM_BANDS, TIMES_A_BAND)).mean(dim=(0, 2))
         return ValidationLoss(
-            errors.mean().item(), tuple(bands.tolist()), len(rows), difference, error
+            errors.mean().item(), tuple(bands.tolist()), len(errors), difference, error
         )
+
+    def _measure_all(self, prior: StableCascadePrior) -> Tensor | None:
+        """Errors [photographs, times]; None without any, or if a stop was asked for."""
+        rows = []
+        for sample in self.samples:
+            if self.session.commands.should_stop():
+                return None
+            rows.append(self._errors(prior, sample))
+        return torch.stack(rows) if rows else None
 
     def _errors(self, prior: StableCascadePrior, sample: LoadedSample) -> Tensor:
         """One photograph's mean squared error at each time, float32 [times], on the CPU."""

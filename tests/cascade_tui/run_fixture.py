@@ -63,12 +63,28 @@ def emit_start(writer: EventWriter, max_steps: int = MAX_STEPS) -> None:
 def emit_caches(writer: EventWriter, *, complete: bool) -> None:
     """The text cache built; the latent cache built, or still under way."""
     writer.emit("phase", t=START_TIME + 1, phase="caching_text", step=0)
-    emit_cache(writer, "text", 4812, 4812, 2140.0)
+    emit_cache_plan(writer, "text", 4812, 2400)
+    emit_cache(writer, "text", 4812, 4812, 2140.0, hits=2400)
     writer.emit("phase", t=START_TIME + 2, phase="caching_latents", step=0)
+    emit_cache_plan(writer, "latent", 4000, 0)
     emit_cache(writer, "latent", 4000 if complete else 1200, 4000, 310.0)
 
 
-def emit_cache(writer: EventWriter, which: str, done: int, total: int, per_second: float) -> None:
+def emit_cache_plan(writer: EventWriter, which: str, needed: int, present: int) -> None:
+    """What is to be made."""
+    writer.emit(
+        "cache_plan",
+        t=START_TIME + 3,
+        which=which,
+        needed=needed,
+        present=present,
+        estimated_bytes=(needed - present) * 300_000,
+    )
+
+
+def emit_cache(
+    writer: EventWriter, which: str, done: int, total: int, per_second: float, *, hits: int = 0
+) -> None:
     """One progress event of a cache."""
     writer.emit(
         "cache",
@@ -77,9 +93,9 @@ def emit_cache(writer: EventWriter, which: str, done: int, total: int, per_secon
         done=done,
         total=total,
         per_second=per_second,
-        bytes=done * 300_000,
+        bytes=(done - hits) * 300_000,
         eta_seconds=(total - done) / per_second,
-        hits=0,
+        hits=hits,
     )
 
 

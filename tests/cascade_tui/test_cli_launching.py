@@ -20,6 +20,7 @@ from cascade_tui.launching import (
 )
 from engine.config.fields import TrainingConfig
 from engine.config.frozen import load_frozen
+from engine.config.live import LiveChange, write_changes
 from engine.config.loading import Project
 from engine.config.problems import Problem
 from engine.run.control import send
@@ -110,10 +111,13 @@ def test_launching_again_replaces_the_config_and_notes_what_changed(tmp_path):
     run = RunDirectory(tmp_path / "run")
     end(run)
     assert notes == []
+    write_changes(run, LiveChange({"checkpoint_step_interval": 3}))
     project = project_of(tmp_path / "run", lora_rank=16, seed=7)
     prepare_and_launch(project, note=notes.append)
     end(run)
-    assert len(notes) == 1
+    assert len(notes) == 2
+    assert notes[1].startswith("what was changed while it ran counts no more")
+    assert not run.changes.exists()
     assert "changed since its last launch: lora_rank, seed" in notes[0]
     assert tomllib.loads(run.config.read_text())["lora_rank"] == 16
     assert len(json.loads(run.meta.read_text())["launches"]) == 2

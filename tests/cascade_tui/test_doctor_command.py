@@ -160,10 +160,11 @@ def test_the_terminal_is_judged_by_what_it_says_of_itself(variables, size, expec
 def test_the_token_is_said_to_be_there_and_never_shown(tmp_path, monkeypatch):
     monkeypatch.setenv("HF_HOME", str(tmp_path))
     monkeypatch.delenv("HF_HUB_CACHE", raising=False)
-    [finding] = check_hub({})
+    home = {"HF_HOME": str(tmp_path)}
+    [finding] = check_hub(home)
     assert "without a token" in finding.message
     (tmp_path / "token").write_text("hf_from_file")
-    for variables in ({}, {"HF_TOKEN": "hf_secret"}):
+    for variables in (home, {"HF_TOKEN": "hf_secret"}):
         [finding] = check_hub(variables)
         assert "with a token" in finding.message
         assert "hf_secret" not in finding.message

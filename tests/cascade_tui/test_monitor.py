@@ -12,6 +12,7 @@ from textual.pilot import Pilot
 from textual.screen import Screen
 
 from cascade_tui.gpu import GpuReport, GpuSample
+from cascade_tui.notifying import NotifyBy
 from cascade_tui.screens.confirm import Confirm
 from cascade_tui.screens.monitor import MonitorScreen
 from cascade_tui.screens.picture import PictureScreen
@@ -34,9 +35,13 @@ NO_GPU = GpuReport(reason="the NVIDIA driver is not installed")
 class MonitorApp(App[None]):
     """Nothing but the Monitor."""
 
-    def __init__(self, run: RunDirectory, report: GpuReport = GPU) -> None:
+    def __init__(
+        self, run: RunDirectory, report: GpuReport = GPU, notify_by: NotifyBy = "off"
+    ) -> None:
         super().__init__()
-        self.monitor = MonitorScreen(run, read_gpus=lambda: report, clock=lambda: 0.0)
+        self.monitor = MonitorScreen(
+            run, read_gpus=lambda: report, clock=lambda: 0.0, notify_by=notify_by
+        )
 
     def get_default_screen(self) -> Screen[None]:
         return self.monitor

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import ClassVar
 
 import pytest
 
 from cascade_tui.cli import main
+from tests.cascade_tui.hub_stand_in import serving
 
 
 @pytest.mark.parametrize(
@@ -24,6 +21,7 @@ from cascade_tui.cli import main
         (["export", "absent"], "there is no run directory absent"),
         (["sample", ".", "--prompt", "x"], "not a run directory"),
         (["sample", ".", "--prompt", "x", "--num-seeds", "0"], "expected 1 or more"),
+        (["export", ".", "--push"], "not a run directory"),
         (["models", "absent.toml"], "there is no config absent.toml"),
     ],
 )
@@ -32,57 +30,19 @@ def test_a_wrong_request_is_one_message_and_exit_code_2(arguments, told, capsys,
     assert told in capsys.readouterr().err
 
 
-class Hub(BaseHTTPRequestHandler):
-    """As much of the hub as a download needs."""
-
-    files: ClassVar[dict[str, bytes]] = {}
-
-    def do_HEAD(self) -> None:
-        self._answer(with_body=False)
-
-    def do_GET(self) -> None:
-        self._answer(with_body=True)
-
-    def _answer(self, *, with_body: bool) -> None:
-        content = self.files.get(self.path.partition("/resolve/main/")[2])
-        if content is None:
-            self.send_response(404)
-            self.send_header("X-Error-Code", "EntryNotFound")
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-            return
-        self.send_response(200)
-        self.send_header("X-Repo-Commit", "c" * 40)
-        self.send_header("ETag", f'"{hashlib.sha256(content).hexdigest()}"')
-        self.send_header("X-Linked-Size", str(len(content)))
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        if with_body:
-            self.wfile.write(content)
-
-    def log_message(self, *_: object) -> None:
-        """Keep silent."""
-
-
 @pytest.fixture
 def hub(monkeypatch, tmp_path):
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
     from huggingface_hub import constants
 
-    endpoint = f"http://127.0.0.1:{server.server_port}"
-    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
-    monkeypatch.setattr(constants, "ENDPOINT", endpoint)
-    monkeypatch.setattr(
-        constants,
-        "HUGGINGFACE_CO_URL_TEMPLATE",
-        endpoint + "/{repo_id}/resolve/{revision}/{filename}",
-    )
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
-    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
-    yield Hub
-    server.shutdown()
-    server.server_close()
+    with serving() as server:
+        monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+        monkeypatch.setattr(constants, "ENDPOINT", server.endpoint)
+        template = server.endpoint + "/{repo_id}/resolve/{revision}/{filename}"
+        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+        monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+        monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 1000)
+        yield server
 
 
 def test_missing_files_are_fetched_and_then_verified(hub, tmp_path, capsys, monkeypatch):
@@ -118,3 +78,38 @@ def test_a_file_that_changed_on_disk_fails_its_verification(hub, tmp_path, capsy
     victim.write_bytes(b"tampered")
     assert main(["models", "--verify"]) == 2
     assert "its hash is not the hub's" in capsys.readouterr().out
+
+
+def test_a_download_that_broke_off_goes_on_where_it_was(hub, tmp_path, capsys, monkeypatch):
+    test_missing_files_are_fetched_and_then_verified(hub, tmp_path, capsys, monkeypatch)
+    next((tmp_path / "hub").rglob("previewer.safetensors")).unlink()
+    weights = 5000
+    header = json.dumps({"w": {"dtype": "U8", "shape": [weights], "data_offsets": [0, weights]}})
+    whole = len(header).to_bytes(8, "little") + header.encode() + bytes(weights)
+    hub.files["previewer.safetensors"] = whole
+    monkeypatch.setattr("huggingface_hub.file_download.time.sleep", lambda _seconds: None)
+    hub.cuts["previewer.safetensors"] = [2000]
+    assert main(["models", "--fetch"]) == 0
+    assert hub.ranges == ["bytes=2000-"]
+    fetched = next((tmp_path / "hub").rglob("previewer.safetensors"))
+    assert fetched.read_bytes() == whole
+
+    fetched.resolve().unlink()
+    fetched.unlink()
+    hub.cuts["previewer.safetensors"] = [0] * 10
+    capsys.readouterr()
+    assert main(["models", "--fetch"]) == 2
+    told = capsys.readouterr().err
+    assert "previewer.safetensors could not be fetched: peer closed connection" in told
+    assert "the same command fetches the rest" in told
+    hub.cuts.clear()
+    assert main(["models", "--fetch"]) == 0
+
+
+def test_a_missing_file_is_shown_with_its_published_size(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    assert main(["models"]) == 2
+    lines = capsys.readouterr().out.splitlines()
+    [prior] = [line for line in lines if "prior/diffusion_pytorch_model" in line]
+    assert "~7.18 GB" in prior
+    assert lines[-1].endswith("missing or damaged (about 8.67 GB): add --fetch")

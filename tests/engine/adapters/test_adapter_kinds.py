@@ -14,6 +14,7 @@ from engine.adapters.lora import (
     attach_lora,
     base_weights,
     load_adapter_state,
+    without_adapter,
 )
 from engine.adapters.merge import merge_adapter, merge_adapters
 from engine.adapters.names import comfyui_module
@@ -34,6 +35,17 @@ def test_a_fresh_adapter_of_every_kind_changes_nothing_and_is_reproducible(prior
     assert all(p.dtype == torch.float32 for p in first.values())
     other = attach_lora(golden_prior(), KINDS[kind], generator=seeded(1))
     assert any(not torch.equal(first[name], other[name]) for name in first)
+
+
+@pytest.mark.parametrize("kind", list(KINDS))
+def test_every_kind_can_be_put_aside_for_a_while(prior, io, kind):
+    adapted, _ = learnt(KINDS[kind])
+    before = run(adapted, io)
+    with without_adapter(adapted):
+        assert torch.equal(run(adapted, io), run(prior, io))
+    assert torch.equal(run(adapted, io), before)
+    assert not torch.allclose(before, run(prior, io), atol=1e-3)
+    assert any(parameter.requires_grad for parameter in adapted.parameters())
 
 
 @pytest.mark.parametrize("kind", list(KINDS))

@@ -111,7 +111,6 @@ def test_all_problems_of_all_fields_come_at_once_and_the_good_fields_stay():
         {"optimizer": "ao-adamw8bit"},
         {"lr_scheduler": "wsd"},
         {"compile": True},
-        {"push_to_hub": True},
         {"scheduled_sampling_max_step_offset": 3},
         {"scheduled_sampling_probability": 0.5},
         {"diff2flow_enabled": True},
@@ -127,7 +126,6 @@ def test_what_is_known_but_not_there_yet_says_so(values):
     "values",
     [
         {"compile": False},
-        {"push_to_hub": False},
         {"scheduled_sampling_max_step_offset": 0},
         {"diff2flow_enabled": False},
     ],

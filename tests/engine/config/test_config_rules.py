@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from config_project import EVERYTHING
+from config_project import EVERYTHING, H100
 
 from engine.config.environment import Environment, Gpu
 from engine.config.problems import Edit
@@ -127,6 +127,8 @@ def test_a_length_in_epochs_is_enough(files):
         ("lora_alpha", "hint", {"lora_alpha": 1}),
         ("ema_update_interval", "warning", {"use_ema": True, "ema_update_interval": 500}),
         ("hub_model_id", "hint", {"hub_model_id": "me/it"}),
+        ("hub_model_id", "error", {"hub_model_id": "me/my/it"}),
+        ("hub_private", "hint", {"hub_private": False}),
         ("report_to", "error", {"report_to": ["none", "wandb"]}),
         ("validation_prompt", "hint", {"validation_prompt": None}),
         ("num_processes", "error", {"num_processes": 2}),
@@ -141,6 +143,21 @@ def test_options_that_do_not_go_together_are_told(files, key, severity, options)
         if problem.edit.value is not None:
             files.options[problem.edit.key] = problem.edit.value
         assert files.load().is_valid
+
+
+@pytest.mark.parametrize(
+    ("key", "environment", "name"),
+    [
+        ("hub_model_id", {"has_hub_token": True}, None),
+        ("push_to_hub", {}, "me/it"),
+        ("push_to_hub", {"has_hub_token": True, "is_offline": True}, "me/it"),
+    ],
+)
+def test_pushing_needs_a_name_a_token_and_leave_to_connect(files, key, environment, name):
+    files.environment = Environment((H100,), EVERYTHING, **environment)
+    assert files.problem(key, push_to_hub=True, hub_model_id=name).severity == "error"
+    files.environment = Environment((H100,), EVERYTHING, has_hub_token=True)
+    assert files.problems(hub_model_id="me/it") == ()
 
 
 # -- this machine ---------------------------------------------------------------------------------

@@ -27,7 +27,9 @@ def test_commands_come_in_the_order_they_were_sent_with_their_arguments(run):
     waiting = pending(run)
     assert [command.id for command in waiting] == sent
     assert [command.command for command in waiting] == list(COMMANDS)
-    assert [command.arguments for command in waiting] == [{"number": i} for i in range(6)]
+    assert [command.arguments for command in waiting] == [
+        {"number": i} for i in range(len(COMMANDS))
+    ]
 
 
 def test_a_command_is_taken_once(run):

@@ -67,11 +67,11 @@ class Trainer:
     def at_step(self, step: int) -> None:
         self.until(lambda trainer: any(e["step"] >= step for e in trainer.events("step")))
 
-    def send(self, command: str) -> str:
-        return send(self.run, command)
+    def send(self, command: str, **arguments) -> str:
+        return send(self.run, command, **arguments)
 
     def acknowledged(self, identity: str) -> None:
-        done = ("done", "failed", "ignored")
+        done = ("done", "failed", "ignored", "refused")
         self.until(
             lambda trainer: any(
                 e["id"] == identity and e["state"] in done for e in trainer.events("command")

@@ -11,7 +11,7 @@ from engine.models.weights import load_prior
 pytestmark = pytest.mark.slow
 
 
-def test_a_lycoris_run_exports_its_averages_as_comfyui_and_kohya_read_them(prepare, start):
+def test_a_lycoris_run_exports_its_averages_and_another_goes_on_from_them(prepare, start):
     run = prepare(
         max_train_steps=2,
         checkpoint_step_interval=2,
@@ -27,6 +27,29 @@ def test_a_lycoris_run_exports_its_averages_as_comfyui_and_kohya_read_them(prepa
     for name, prefix in (("comfyui", "lora_prior_unet_"), ("kohya", "lora_unet_")):
         exported = load_file(run.export / f"lora-{name}.safetensors")
         assert exported[f"{prefix}down_blocks_0_2_attention_attn_to_q.hada_w1_a"].equal(expected)
+    _check_that_held_out_losses_compare_with_the_base(
+        prepare, start, run.export / "lora-comfyui.safetensors"
+    )
+
+
+def _check_that_held_out_losses_compare_with_the_base(prepare, start, adapter):
+    """Of a run that goes on from an adapter, and not with its own beginning."""
+    trainer = start(
+        prepare(
+            "further",
+            init_lora=str(adapter),
+            max_train_steps=1,
+            lora_type="lycoris",
+            lycoris_algorithm="loha",
+            export_formats=["comfyui"],
+            validation_split=0.4,
+        )
+    )
+    assert trainer.wait() == 0, trainer.console()
+    begun, ended = trainer.events("validation")
+    assert begun["difference"] != 0
+    base = begun["loss"] - begun["difference"]
+    assert ended["difference"] == pytest.approx(ended["loss"] - base, abs=1e-6)
 
 
 def test_a_dora_run_on_an_int8_base_exports_one_adapter_in_three_formats(

@@ -73,3 +73,48 @@ def test_a_stop_in_a_pause_saves_too(prepare, start):
     trainer.send("stop")
     assert trainer.wait() == 0
     assert choose_checkpoint(run.checkpoints, "latest")[0].step == read_status(run).step
+
+
+def test_changed_settings_count_at_once_and_after_a_resume(prepare, start):
+    run = prepare(validation_prompt="a rocket", **LONG)
+    launched = run.config.read_bytes()
+    trainer = start(run)
+    trainer.at_step(1)
+
+    def change(**arguments):
+        identity = trainer.send("change", **arguments)
+        trainer.acknowledged(identity)
+        return next(e for e in trainer.events("command") if e["id"] == identity)
+
+    for options, reason in (
+        ({"checkpoint_step_interval": 0}, "checkpoint_step_interval: is 0, expected a whole"),
+        ({"learning_rate": 1.0}, "learning_rate cannot be changed while the run goes on"),
+    ):
+        refused = change(options=options | {"validation_step_interval": 7})
+        assert refused["state"] == "refused"
+        assert reason in refused["message"]
+    assert not run.changes.exists()
+
+    done = change(
+        options={"checkpoint_step_interval": 2, "validation_step_interval": 3},
+        prompts={"new": "a lighthouse in a storm"},
+    )
+    assert done["state"] == "done"
+    assert done["changes"] == [
+        {"key": "checkpoint_step_interval", "old": 100_000, "new": 2},
+        {"key": "validation_step_interval", "old": None, "new": 3},
+        {"key": "validation_prompts.new", "old": None, "new": "a lighthouse in a storm"},
+    ]
+    drawn = {"new", "validation"}
+    trainer.until(lambda t: {e["prompt"] for e in t.events("image")} == drawn)
+    trainer.until(lambda t: [e["reason"] for e in t.events("checkpoint")].count("interval") >= 2)
+    assert all(e["step"] % 2 == 0 for e in trainer.events("checkpoint"))
+    assert all(e["step"] % 3 == 0 for e in trainer.events("image"))
+    trainer.kill()
+
+    before = len(trainer.events())
+    resumed = start(run)
+    resumed.until(lambda t: {e["prompt"] for e in t.events()[before:] if "prompt" in e} == drawn)
+    [told] = [e for e in resumed.events()[before:] if e["kind"] == "changes"]
+    assert told["options"] == {"checkpoint_step_interval": 2, "validation_step_interval": 3}
+    assert run.config.read_bytes() == launched
