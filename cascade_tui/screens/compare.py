@@ -62,8 +62,9 @@ class CompareScreen(ModalScreen[str | None]):
         & #columns { height: 1; padding: 0 1; color: $primary; text-style: bold; }
         & OptionList { height: 1fr; background: $background;
                      scrollbar-size-vertical: 1; }
+        & OptionList:focus { background-tint: $background 0%; }
         & OptionList > .option-list--option { padding: 0 1; }
-        & #none { height: 1fr; padding: 1 2; display: none; }
+        & #none { height: auto; padding: 1 2; display: none; }
         & #detail { height: auto; min-height: 5; max-height: 8; padding: 0 1;
                     border-top: solid $surface-lighten-2; }
     }
@@ -91,8 +92,8 @@ class CompareScreen(ModalScreen[str | None]):
         """Title, the columns' names, the lines, the highlighted one in full, the keys."""
         yield Static(id="title", markup=False)
         yield Static(id="columns", markup=False)
-        yield OptionList(markup=False)
         yield Static(id="none", markup=False)
+        yield OptionList(markup=False)
         yield Static(id="detail", markup=False)
         yield Footer(show_command_palette=False, compact=True)
 
@@ -145,9 +146,8 @@ class CompareScreen(ModalScreen[str | None]):
         place = lines.highlighted or 0
         theirs = self._theirs
         self.differences = compare(self.source, theirs, self._ours) if theirs else ()
-        lines.display = bool(self.differences)
         none.display = not self.differences
-        none.update(printable(self._why_empty()))
+        none.update(printable(self._why_empty(), keep_lines=True))
         number = len(self.differences)
         counted = f"{number} value{'' if number == 1 else 's'} differ{'s' if number == 1 else ''}"
         title = f"Compare  {self.draft.document.path}  ·  with {self.source.name}"

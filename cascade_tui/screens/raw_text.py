@@ -116,6 +116,7 @@ class RawTextScreen(ModalScreen[Draft | None]):
         self.problems: tuple[LineProblem, ...] = ()
         self._checked_text: str | None = None
         self._timer: Timer | None = None
+        self._shown_title = ""
 
     # -- layout --------------------------------------------------------------------------------
 
@@ -153,7 +154,10 @@ class RawTextScreen(ModalScreen[Draft | None]):
         others = ""
         if self.file.draft is not None and len(self.file.draft.files) > 1:
             others = "  ·  ctrl+t: the other file"
-        self.query_one("#title", Static).update(printable(f"Text  {self.file.path}{mark}{others}"))
+        title = printable(f"Text  {self.file.path}{mark}{others}")
+        if title != self._shown_title:
+            self._shown_title = title
+            self.query_one("#title", Static).update(title, layout=False)
 
     # -- problems ------------------------------------------------------------------------------
 

@@ -66,7 +66,10 @@ async def test_d_shows_what_was_edited_and_a_takes_it_back_undoably():
         await pilot.press("U", "A")
         assert form.draft.document.get("max_train_steps") == 400
         assert "every value is the same" in str(screen.query_one("#none", Static).render())
-        await pilot.press("u", "escape")
+        await pilot.press("u", "u", "down")
+        assert screen.highlighted is not None
+        assert screen.highlighted.key == "use_ema"
+        await pilot.press("escape")
         form = await checked_form(pilot)
         assert form.draft.is_changed
 

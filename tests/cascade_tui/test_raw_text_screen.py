@@ -122,6 +122,12 @@ async def test_a_file_changed_underneath_is_shown_with_what_would_be_overwritten
         assert path.read_text() == theirs
         await pilot.press("ctrl+o", "o")
         assert path.read_text() == "seed = 1\n" + CONFIG
+        await pilot.press("x")
+        path.write_text(theirs)
+        await pilot.press("backspace", "y", "=", "1", "enter", "ctrl+o", "r")
+        await until(pilot, lambda: isinstance(pilot.app.screen, ConfigureScreen))
+        form = await checked_form(pilot)
+        assert form.draft.document.text() == theirs
 
 
 async def test_a_malformed_text_is_neither_saved_nor_taken_and_can_be_discarded():
