@@ -11,6 +11,13 @@ from cascade_tui.tools import run_tool
 if TYPE_CHECKING:
     from cascade_tui.arguments import Subparsers
 
+_OPTIONS = {
+    "steps": "stable_cascade_validation_prior_num_inference_steps",
+    "guidance": "stable_cascade_validation_prior_guidance_scale",
+    "resolution": "validation_resolution",
+}
+"""Arguments that stand for an option of the config."""
+
 
 def add_parser(subparsers: Subparsers) -> None:
     """Add this command's parser."""
@@ -44,9 +51,9 @@ def run(args: argparse.Namespace) -> int:
     """Draw; returns 0, or 2 with the reason on stderr."""
     if args.step is not None and not args.step.isdecimal():
         raise UsageError(f"--step {args.step}: expected a step's number")
-    for name in ("num_seeds", "steps"):
-        if (value := getattr(args, name)) is not None and value < 1:
-            raise UsageError(f"--{name.replace('_', '-')} {value}: expected 1 or more")
+    if args.num_seeds < 1:
+        raise UsageError(f"--num-seeds {args.num_seeds}: expected 1 or more")
+    _check_settings(args)
     if not 0 <= args.seed < 2**32:
         raise UsageError(f"--seed {args.seed}: expected 0 to {2**32 - 1}")
     keys = (
@@ -56,3 +63,22 @@ def run(args: argparse.Namespace) -> int:
     request = {key: getattr(args, key) for key in keys}
     run_root = str(existing_run(args.run).root)
     return run_tool("sample", request | {"run": run_root, "target": args.to})
+
+
+def _check_settings(args: argparse.Namespace) -> None:
+    """The settings that a config has too, held to the config's limits."""
+    from engine.config.context import Context
+    from engine.config.environment import Environment
+    from engine.config.fields import TrainingConfig
+    from engine.config.reading import read_model
+    from engine.config.rules import validation_resolution
+
+    flags = {option: name for name, option in _OPTIONS.items()}
+    given = {option: getattr(args, name) for option, name in flags.items()}
+    values = {option: value for option, value in given.items() if value is not None}
+    config, problems = read_model(TrainingConfig, values)
+    context = Context(config, (), {}, Environment((), frozenset()))
+    problems += [p for p in validation_resolution(context) if p.severity == "error"]
+    if problems:
+        told = (f"--{flags[p.key]} {values[p.key]}: {p.message}" for p in problems)
+        raise UsageError("; ".join(told))

@@ -24,7 +24,8 @@ def optimizer(context: Context) -> Iterator[Problem]:
     name, facts = config.optimizer, OPTIMIZERS[config.optimizer]
     if facts.package and not context.environment.has_package(facts.package):
         message = f"{name} needs the package {facts.package}"
-        yield error("optimizer", message, f"pip install {facts.package}")
+        extra = "quantization" if facts.package == "bitsandbytes" else "optimizers"
+        yield error("optimizer", message, f"pip install 'cascade-tui[{extra}]'")
     try:
         further_arguments(name, config.optimizer_config)
     except OptimizerConfigError as failure:

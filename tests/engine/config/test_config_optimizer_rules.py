@@ -69,16 +69,16 @@ def test_what_goes_together_is_not_remarked_on(files, options):
 
 
 @pytest.mark.parametrize(
-    ("name", "package"),
-    [("adamw-8bit", "bitsandbytes"), ("prodigy", "pytorch_optimizer")],
+    ("name", "extra"),
+    [("adamw-8bit", "quantization"), ("prodigy", "optimizers")],
 )
-def test_an_optimizer_whose_package_is_missing_is_an_error_with_the_command(files, name, package):
+def test_an_optimizer_whose_package_is_missing_is_an_error_with_the_command(files, name, extra):
     files.environment = Environment((H100,), frozenset({"torch", "torchvision"}))
     problem = files.problem(
         "optimizer", optimizer=name, learning_rate=1.0 if name == "prodigy" else 1e-4
     )
     assert problem.severity == "error"
-    assert problem.fix == f"pip install {package}"
+    assert problem.fix == f"pip install 'cascade-tui[{extra}]'"
 
 
 def test_an_unknown_argument_of_the_optimizer_is_an_error_that_names_those_there_are(files):
