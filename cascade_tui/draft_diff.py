@@ -50,12 +50,15 @@ class Values:
 
 
 def sources_of(draft: Draft, presets: Iterable[Preset], root: Path) -> list[Source]:
-    """Everything at hand to compare with: the runs are those below ``root``."""
+    """Everything at hand to compare with: TOML configs beside this one, runs below ``root``."""
     found = [
-        Source("disk", f"the file on disk ({draft.document.path})", draft.document.path),
+        Source("disk", "the file on disk", draft.document.path),
         Source("defaults", "the defaults"),
     ]
     found += [Source("preset", f"preset {preset.name}", preset=preset) for preset in presets]
+    own = draft.document.path
+    beside = sorted(path for path in own.parent.glob("*.toml") if path.name != own.name)
+    found += [Source("path", f"config {path}", path) for path in beside]
     runs = [run for run in find_runs(root, max_depth=_DEPTH) if run.config.is_file()]
     found += [Source("path", f"run {run.root}", run.root) for run in runs]
     return found

@@ -92,6 +92,7 @@ async def test_enter_leads_to_the_field_that_differs():
 async def test_o_compares_with_the_defaults_a_preset_a_run_and_a_path_that_is_typed():
     _write_run(Path("output/before"), THEIRS)
     Path("other.toml").write_text(THEIRS.replace("900", "901"))
+    Path("typed.json").write_text('{"max_train_steps": 902}')
     async with open_app(write_project(Path())).run_test(size=SIZE) as pilot:
         await checked_form(pilot)
         await pilot.press("d")
@@ -99,7 +100,8 @@ async def test_o_compares_with_the_defaults_a_preset_a_run_and_a_path_that_is_ty
             ("defaults", "max_train_steps", None),
             ("preset quick", "max_train_steps", 500),
             ("run before", "max_train_steps", 900),
-            ("other.toml", "max_train_steps", 901),
+            ("config other", "max_train_steps", 901),
+            ("typed.json", "max_train_steps", 902),
         ):
             screen = await _compared(pilot)
             await pilot.press("o")
