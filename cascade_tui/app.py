@@ -28,6 +28,7 @@ from cascade_tui.screens.help import HelpScreen
 from engine.run.paths import RunDirectory
 
 if TYPE_CHECKING:  # who watches a run need not wait for the form's imports
+    from cascade_tui.draft import Draft
     from cascade_tui.screens.configure import ConfigureScreen
     from cascade_tui.screens.parse_error import ParseErrorScreen
     from cascade_tui.screens.unsaved import Answer
@@ -105,6 +106,11 @@ class CascadeApp(App[int], inherit_bindings=False):
 
         return self.configure if isinstance(self.configure, ConfigureScreen) else None
 
+    @property
+    def environment(self) -> Environment | None:
+        """What rules see of the machine; None if it is to be looked at."""
+        return self._environment
+
     # -- screens -------------------------------------------------------------------------------
 
     def open_path(self, path: Path) -> str:
@@ -127,15 +133,21 @@ class CascadeApp(App[int], inherit_bindings=False):
         if overrides is None:
             overrides = self._overrides if path == self._first_config else ()
         from cascade_tui.draft import Draft
-        from cascade_tui.screens.configure import ConfigureScreen
         from cascade_tui.screens.parse_error import ParseErrorScreen
         from engine.config.documents import DocumentError
 
-        screen: ConfigureScreen | ParseErrorScreen
         try:
-            screen = ConfigureScreen(Draft.open(path, overrides), environment=self._environment)
+            self.open_draft(Draft.open(path, overrides))
         except DocumentError as failure:
-            screen = ParseErrorScreen(path, failure.problem)
+            screen = ParseErrorScreen(path, failure.problem, overrides)
+            old, self.configure = self.configure, screen
+            self._show(screen, old, "configure")
+
+    def open_draft(self, draft: Draft) -> None:
+        """Edit a config whose text is at hand, saved or not."""
+        from cascade_tui.screens.configure import ConfigureScreen
+
+        screen = ConfigureScreen(draft, environment=self._environment)
         old, self.configure = self.configure, screen
         self._show(screen, old, "configure")
 

@@ -5,7 +5,7 @@ Knows nothing of screens: the form is one way to look at it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -188,8 +188,25 @@ class Draft:
         Raises:
             KeyError: an option of a backend that is not there.
         """
+        self.apply_all((edit,))
+
+    def apply_all(self, edits: Iterable[Edit]) -> None:
+        """Carry out several edits, as one step of undo.
+
+        Raises:
+            KeyError: an option of a backend that is not there; nothing is changed.
+        """
         backends = self.backends_document  # read before the snapshot, which it is part of
         before = self.snapshot()
+        try:
+            for edit in edits:
+                self._carry_out(edit, backends)
+        except KeyError:
+            self._restore(before)
+            raise
+        self._remember(before)
+
+    def _carry_out(self, edit: Edit, backends: Document | None) -> None:
         target = self.document
         if edit.key.startswith(f"{BACKENDS}[") and backends is not None:
             target = backends
@@ -201,6 +218,25 @@ class Draft:
             target.set(edit.key, edit.value)
         dropped = {edit.key, edit.renames}
         self.overrides = tuple(o for o in self.overrides if _key_of_override(o) not in dropped)
+
+    def replace_text(self, path: Path, text: str) -> None:
+        """Put another text in the place of that of one of the files, as one step of undo.
+
+        Raises:
+            DocumentError: it is malformed; nothing is changed.
+        """
+        before = self.snapshot()
+        file = next(file for file in self.files if file.path == path)
+        old = file.text()
+        try:
+            file.restore(text)
+        except DocumentError:
+            file.restore(old)
+            raise
+        self._remember(before)
+
+    def _remember(self, before: Snapshot) -> None:
+        """Make a step of undo of what was changed since ``before``, if anything was."""
         if self.snapshot() != before:
             self._done.append(before)
             self._undone.clear()
@@ -217,12 +253,14 @@ class Draft:
         if not source:
             return False
         target.append(self.snapshot())
-        snapshot = source.pop()
+        self._restore(source.pop())
+        return True
+
+    def _restore(self, snapshot: Snapshot) -> None:
         self.document.restore(snapshot.config)
         for path, text in snapshot.backends:
             self._backend_files[path].restore(text)
         self.overrides = snapshot.overrides
-        return True
 
     def snapshot(self) -> Snapshot:
         """Everything as it stands now."""
@@ -246,6 +284,12 @@ class Draft:
             self.overrides,
             environment=environment,
             backends_document=self.backends_document,
+        )
+
+    def read(self) -> Checked:
+        """Read the values as they stand, without rules and without a look at this machine."""
+        return check_document(
+            self.document, self.overrides, backends_document=self.backends_document, check=False
         )
 
     def project(self, checked: Checked) -> Project:

@@ -14,14 +14,18 @@ _LONGEST_LITERAL = 100
 
 
 def typed_value(option: Option | None, text: str) -> Any:
-    """The value that ``text``, as typed into the form, stands for; None is the default."""
+    """The value that ``text``, as typed into the form, stands for; None is the default.
+
+    A list is typed with commas, or an entry a line (which may hold commas then).
+    """
+    separator = "\n" if "\n" in text else ","
     text = from_printable(text).strip()
     if option is None:
         return text
     if not text and (option.is_optional or option.kind not in ("text", "path")):
         return None
     if option.kind == "list":
-        return [part.strip() for part in text.split(",") if part.strip()]
+        return [part.strip() for part in text.split(separator) if part.strip()]
     if option.kind == "resolution":
         return int(text) if text.isdecimal() and len(text) <= _LONGEST_LITERAL else text
     return _literal(option, text) if option.kind in ("boolean", "integer", "number") else text

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from textual import on
 from textual.app import ComposeResult
@@ -18,6 +20,7 @@ from cascade_tui.widgets.glyphs import printable
 from cascade_tui.widgets.group_list import GroupList
 from cascade_tui.widgets.problem_detail import ProblemDetail
 from cascade_tui.widgets.verdict import Verdict
+from engine.config.documents import BACKENDS
 from engine.config.environment import Environment
 from engine.config.problems import Edit, Severity
 
@@ -38,6 +41,7 @@ class ConfigureScreen(DraftScreen):
     def __init__(self, draft: Draft, *, environment: Environment | None = None) -> None:
         super().__init__(draft, environment=environment)
         self._filters: set[str] = set()
+        self._shown_title = ""
 
     # -- layout --------------------------------------------------------------------------------
 
@@ -72,7 +76,8 @@ class ConfigureScreen(DraftScreen):
             known = severities.get(problem.key, "hint")
             severities[problem.key] = min(problem.severity, known, key=_RANK.__getitem__)
             counts.setdefault(group_of[problem.key], Counter())[problem.severity] += 1
-        visible = [field for field in fields if self._matches(field, severities)]
+        words = self._query.lower().split()
+        visible = [field for field in fields if self._matches(field, severities, words)]
         self.query_one(GroupList).show(list(dict.fromkeys(group_of.values())), counts)
         self.query_one(FieldList).show(visible, severities)
         self._show_detail()
@@ -88,7 +93,10 @@ class ConfigureScreen(DraftScreen):
         words = sorted(self._filters) + ([f"/{self._query}"] if self._query else [])
         if words:
             parts.append(f"{num_visible} of {num_fields} fields: {', '.join(words)} (esc: all)")
-        self.query_one("#title", Static).update(printable("  ·  ".join(parts)))
+        title = printable("  ·  ".join(parts))
+        if title != self._shown_title:
+            self._shown_title = title
+            self.query_one("#title", Static).update(title, layout=False)
 
     def _show_detail(self) -> None:
         field = self.query_one(FieldList).field
@@ -102,14 +110,18 @@ class ConfigureScreen(DraftScreen):
     def _query(self) -> str:
         return self.query_one("#search", Input).value.strip()
 
-    def _matches(self, field: Field, severities: dict[str, Severity]) -> bool:
+    def _matches(
+        self, field: Field, severities: Mapping[str, Severity], words: Sequence[str]
+    ) -> bool:
         if "problems" in self._filters and field.key not in severities:
             return False
         if "changed" in self._filters and not field.is_changed:
             return False
+        if not words:
+            return True
         about = field.option.help if field.option else ""
         haystack = f"{field.key} {field.group} {field.value} {about}".lower()
-        return all(word in haystack for word in self._query.lower().split())
+        return all(word in haystack for word in words)
 
     def action_search(self) -> None:
         """Type what the fields shown must contain."""
@@ -270,6 +282,45 @@ class ConfigureScreen(DraftScreen):
     def action_redo(self) -> None:
         """Do the last undone edit again."""
         self._changed() if self.draft.redo() else self.notify("nothing to redo")
+
+    # -- other views of the draft --------------------------------------------------------------
+
+    def action_compare(self) -> None:
+        """Compare with the file on disk, and from there with anything else."""
+        from cascade_tui.draft_diff import Source
+        from cascade_tui.screens.compare import CompareScreen
+
+        path = self.draft.document.path
+        on_disk = Source("disk", "the file on disk", path)
+        self.app.push_screen(CompareScreen(self.draft, on_disk, Path()), self._came_back)
+
+    def action_presets(self) -> None:
+        """Choose a starting point."""
+        from cascade_tui.screens.presets import PresetsScreen
+
+        screen = PresetsScreen(self.draft, self.environment)
+        self.app.push_screen(screen, lambda _: self._came_back(None))
+
+    def action_raw_text(self) -> None:
+        """Edit the text of the file that the highlighted field stands in, at its line."""
+        from cascade_tui.screens.raw_text import RawTextScreen, TextFile
+
+        field, backends = self.query_one(FieldList).field, self.draft.backends_document
+        file = self.draft.document
+        if field is not None and field.key.startswith(f"{BACKENDS}[") and backends is not None:
+            file = backends
+        line = file.line_of(field.key) if field is not None else None
+        screen = RawTextScreen(TextFile(file.path, self.draft), self.environment, line)
+        self.app.push_screen(screen, self._text_taken)
+
+    def _text_taken(self, draft: Draft | None) -> None:
+        if draft is not None:
+            self._came_back(None)
+
+    def _came_back(self, key: str | None) -> None:
+        """Show what another view did to the draft, and the field it leads to."""
+        self._changed()
+        self.go_to_problem(key)
 
     def go_to_problem(self, key: str | None) -> None:
         """Show the field with this key, all fields if need be; None is no field."""

@@ -136,7 +136,7 @@ class DraftScreen(Screen[None]):
         """Write the files with edits; ask first if someone else changed one meanwhile."""
         paths = self.draft.changed_on_disk()
         if paths:
-            self.app.push_screen(ChangedUnderneath(paths), self._conflict_answered)
+            self.app.push_screen(ChangedUnderneath(paths, self.draft), self._conflict_answered)
         else:
             self.save()
 
@@ -190,7 +190,8 @@ class DraftScreen(Screen[None]):
             return
         stale = self.draft.stale()
         if stale and self.draft.is_changed:
-            self.app.push_screen(ChangedUnderneath(stale), self._conflict_answered)
+            question = ChangedUnderneath(stale, self.draft)
+            self.app.push_screen(question, self._conflict_answered)
             return
         if stale:
             self.app.notify("the file was changed meanwhile and is read again; L launches it")

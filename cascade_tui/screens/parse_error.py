@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, cast
 
@@ -17,6 +18,7 @@ from engine.config.problems import Problem
 
 if TYPE_CHECKING:
     from cascade_tui.app import CascadeApp
+    from cascade_tui.draft import Draft
 
 _LINES_AROUND = 4
 
@@ -26,6 +28,7 @@ class ParseErrorScreen(Screen[None]):
 
     BINDING_GROUP_TITLE = "A file that cannot be read"
     BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("t", "edit_text", "Mend it here", id="parse_error.text"),
         Binding("e", "open_editor", "Open in $EDITOR", id="parse_error.editor"),
         Binding("r", "reload", "Read it again", id="parse_error.reload"),
     ]
@@ -36,15 +39,39 @@ class ParseErrorScreen(Screen[None]):
     }
     """
 
-    def __init__(self, path: Path, problem: Problem) -> None:
+    def __init__(self, path: Path, problem: Problem, overrides: Sequence[str] = ()) -> None:
         super().__init__()
-        self.path, self.problem = path, problem
+        self.path, self.problem, self._overrides = path, problem, tuple(overrides)
 
     def compose(self) -> ComposeResult:
         """One text and the keys."""
         with VerticalScroll():
             yield Static(describe_parse_error(self.path, self.problem))
         yield Footer(show_command_palette=False, compact=True)
+
+    def action_edit_text(self) -> None:
+        """Edit the text here, with its problems at their lines."""
+        from cascade_tui.screens.raw_text import RawTextScreen, TextFile
+
+        owner = cast("CascadeApp", self.app)
+        line, _ = place_of(self.problem)
+        if line is None:
+            self.notify("its text cannot be read", severity="warning")
+            return
+        try:
+            content = self.path.read_bytes()
+            content.decode("utf-8-sig")
+        except (OSError, UnicodeDecodeError) as failure:
+            reason = printable(f"{self.path} cannot be read: {failure}")
+            self.notify(reason, severity="error", markup=False)
+            return
+        file = TextFile(self.path, content=content, overrides=self._overrides)
+        screen = RawTextScreen(file, owner.environment, line)
+        self.app.push_screen(screen, self._mended)
+
+    def _mended(self, draft: Draft | None) -> None:
+        if draft is not None:
+            cast("CascadeApp", self.app).open_draft(draft)
 
     def action_open_editor(self) -> None:
         """Open the file in $EDITOR, and read it again afterwards."""
@@ -78,6 +105,8 @@ def describe_parse_error(path: Path, problem: Problem) -> Text:
     text.append("\n")
     if problem.fix:
         text.append(f"fix: {problem.fix}\n")
+    if line is not None:
+        text.append("t", "bold").append(" edits the text here, ")
     text.append("e", "bold").append(" opens the file in $EDITOR, ")
     text.append("r", "bold").append(" reads it again\n")
     text.plain = printable(text.plain, keep_lines=True)

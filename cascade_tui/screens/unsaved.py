@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar, Literal
 
+from rich.text import Text
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, Vertical
+from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.message import Message
 from textual.screen import ModalScreen
 from textual.widgets import Button, OptionList, Static
 from textual.widgets.option_list import Option as ListOption
 
+from cascade_tui.draft import Draft
 from cascade_tui.widgets.glyphs import GLYPHS, printable
+from engine.config.documents import format_of
 from engine.config.problems import Problem
 
 Answer = Literal["overwrite", "reload", "save", "discard", "cancel"]
@@ -52,10 +57,15 @@ class Question(ModalScreen[Answer]):
         """The question above its answers."""
         with Vertical():
             yield Static(printable(self._question, keep_lines=True), markup=False)
+            yield from self.compose_more()
             with Horizontal():
                 for key, answer, label in self.ANSWERS:
                     yield Button(f"{key} {label}", id=answer, compact=True)
                 yield Button("esc cancel", id="cancel", compact=True)
+
+    def compose_more(self) -> ComposeResult:
+        """What stands between the question and its answers."""
+        yield from ()
 
     @on(Button.Pressed)
     def _pressed(self, event: Button.Pressed) -> None:
@@ -68,13 +78,94 @@ class Question(ModalScreen[Answer]):
 
 
 class ChangedUnderneath(Question):
-    """A file was changed by someone else since it was read: whose text counts?"""
+    """A file was changed by someone else since it was read: whose text counts?
+
+    Shows line by line what would be overwritten.
+    """
 
     ANSWERS = (("o", "overwrite", "overwrite it"), ("r", "reload", "reload, lose my edits"))
+    AUTO_FOCUS = "#cancel"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("down,j", "scroll(1)", "Down", show=False, id="underneath.down"),
+        Binding("up,k", "scroll(-1)", "Up", show=False, id="underneath.up"),
+        Binding("pagedown", "scroll(10)", "Page down", show=False, id="underneath.page_down"),
+        Binding("pageup", "scroll(-10)", "Page up", show=False, id="underneath.page_up"),
+    ]
+    DEFAULT_CSS = """
+    ChangedUnderneath {
+        & > Vertical { width: 100; }
+        & VerticalScroll { height: auto; max-height: 16; margin-bottom: 1;
+                           scrollbar-size-vertical: 1; }
+        & #diff { margin-bottom: 0; }
+    }
+    """
 
-    def __init__(self, paths: Sequence[Path]) -> None:
+    class Compared(Message):
+        """What differs between the files and the edited texts."""
+
+        def __init__(self, lines: Sequence[str]) -> None:
+            super().__init__()
+            self.lines = tuple(lines)
+
+    def __init__(self, paths: Sequence[Path], draft: Draft) -> None:
         names = ", ".join(str(path) for path in paths)
         super().__init__(f"Changed by someone else since it was opened:\n{names}")
+        self._texts = {file.path: file.text() for file in draft.files if file.path in paths}
+
+    def compose_more(self) -> ComposeResult:
+        """The lines that differ."""
+        with VerticalScroll(can_focus=False):
+            yield Static("comparing …", id="diff", markup=False)
+
+    def on_mount(self) -> None:
+        """Read the files in a thread."""
+        self.run_worker(self._compare, thread=True)
+
+    def _compare(self) -> None:
+        lines = [line for path, ours in self._texts.items() for line in diff_lines(path, ours)]
+        self.post_message(self.Compared(lines))
+
+    @on(Compared)
+    def _compared(self, event: Compared) -> None:
+        event.stop()
+        text = Text("- on disk, + yours", "bold")
+        variables = self.app.theme_variables
+        for line in event.lines:
+            name = {"-": "text-error", "+": "text-success"}.get(line[:1], "")
+            colour = variables.get(name, "")
+            text.append("\n" + printable(line), colour if colour.startswith("#") else "not bold")
+        self.query_one("#diff", Static).update(text)
+
+    def action_scroll(self, by: int) -> None:
+        """Move the lines that differ."""
+        self.query_one(VerticalScroll).scroll_relative(y=by, animate=False)
+
+
+def diff_lines(path: Path, ours: str) -> list[str]:
+    """The lines by which a file on disk and an edited text differ, each with one line around it.
+
+    What stands only on disk begins with ``-``, what stands only in the text with ``+``.
+    """
+    try:
+        theirs = path.read_text(encoding="utf-8-sig", errors="replace")
+    except OSError as failure:
+        return [f"  {path} cannot be read: {failure.strerror or failure}"]
+    lines = difflib.unified_diff(theirs.splitlines(), ours.splitlines(), n=1, lineterm="")
+    return [line for line in lines if not line.startswith(("---", "+++", "@@"))]
+
+
+class MalformedText(Question):
+    """The edited text cannot be read, so that the form cannot show it."""
+
+    ANSWERS = (("d", "discard", "discard my edits of it"),)
+    AUTO_FOCUS = "#cancel"
+
+    def __init__(self, path: Path) -> None:
+        language = format_of(path).upper()
+        super().__init__(
+            f"The text of {path} is not valid {language}, so the form cannot show it.\n"
+            "esc goes on editing, at the place where it breaks."
+        )
 
 
 class UnsavedEdits(Question):

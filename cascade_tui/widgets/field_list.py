@@ -22,7 +22,7 @@ from engine.config.problems import Severity
 
 _MARKERS = 4
 """Cells before a name: problem glyph, changed marker, and a blank after each."""
-_TAIL_LINES = 4
+_TAIL_LINES = 7
 """Blank lines after the last field, so that the editor's message has room below any field."""
 _BARE_KINDS = ("boolean", "integer", "number")
 
@@ -107,6 +107,8 @@ class FieldList(ScrollView, can_focus=True):
         self._lines: tuple[Line, ...] = ()
         self._severities: Mapping[str, Severity] = {}
         self._cursor = 0
+        self._longest_name = 0
+        self._base: Style | None = None
 
     # -- content -------------------------------------------------------------------------------
 
@@ -119,17 +121,36 @@ class FieldList(ScrollView, can_focus=True):
             if not lines or lines[-1].group != field.group:
                 lines.append(Heading(field.group))
             lines.append(field)
-        self._lines, self._severities = tuple(lines), severities
+        before, severities_before = self._lines, self._severities
+        width_before = self.name_width
+        self._lines, self._severities = tuple(lines), dict(severities)
+        self._longest_name = max((len(field.name) for field in fields), default=0)
         self.virtual_size = Size(self.size.width, len(lines) + _TAIL_LINES)
-        keys = [line.key if isinstance(line, Field) else None for line in lines]
+        keys = keys_of(lines)
         if current is not None and current.key in keys:
             self._cursor = keys.index(current.key)
         else:
             self._cursor = self._nearest(min(self._cursor, max(0, len(lines) - 1)), 1)
-        self.refresh()
+        if keys_of(before) == keys and width_before == self.name_width:
+            self._refresh_changed(before, severities_before)
+        else:
+            self.refresh()
         if self.field != current:
             self.post_message(self.Highlighted(self.field))
         self.post_message(self.Moved())
+
+    def _refresh_changed(
+        self, before: Sequence[Line], severities_before: Mapping[str, Severity]
+    ) -> None:
+        """Draw the lines in view that differ; there are as many as before, of the same fields."""
+        top = round(self.scroll_offset.y)
+        for index in range(top, min(len(self._lines), top + self.size.height)):
+            old, new = before[index], self._lines[index]
+            is_same_sign = isinstance(new, Heading) or (
+                severities_before.get(new.key) == self._severities.get(new.key)
+            )
+            if old != new or not is_same_sign:
+                self._refresh_line(index)
 
     @property
     def field(self) -> Field | None:
@@ -144,11 +165,8 @@ class FieldList(ScrollView, can_focus=True):
     @property
     def name_width(self) -> int:
         """Cells for a name, blanks before the value included."""
-        longest = max(
-            (len(line.name) for line in self._lines if isinstance(line, Field)), default=0
-        )
         width = self.scrollable_content_region.width
-        return max(12, min(longest + 2, (width - _MARKERS) * 55 // 100))
+        return max(12, min(self._longest_name + 2, (width - _MARKERS) * 55 // 100))
 
     def value_region(self) -> Region:
         """Where the highlighted field's value stands, relative to this widget."""
@@ -277,11 +295,16 @@ class FieldList(ScrollView, can_focus=True):
 
     # -- drawing -------------------------------------------------------------------------------
 
+    def render_lines(self, crop: Region) -> list[Strip]:
+        """The lines of a region; what all of them have in common is looked up once."""
+        self._base = self.rich_style
+        return super().render_lines(crop)
+
     def render_line(self, y: int) -> Strip:
         """One line of the screen."""
         index = y + round(self.scroll_offset.y)
         width = self.scrollable_content_region.width
-        base = self.rich_style
+        base = self._base or self.rich_style
         if index >= len(self._lines):
             text = "nothing matches; esc shows all" if index == 0 else ""
             return Strip([Segment(fit("  " + text, width), base)], width)
@@ -327,3 +350,8 @@ class FieldList(ScrollView, can_focus=True):
     def _part(self, name: str) -> Style:
         full = self.get_component_rich_style(f"fields--{name}")
         return Style(color=full.color, bold=full.bold)
+
+
+def keys_of(lines: Sequence[Line]) -> list[str | None]:
+    """The key of each line's field; None for a heading."""
+    return [line.key if isinstance(line, Field) else None for line in lines]

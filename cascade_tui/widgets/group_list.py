@@ -38,8 +38,10 @@ class GroupList(Widget):
 
     def show(self, groups: Sequence[str], counts: Mapping[str, Counter[Severity]]) -> None:
         """Show these groups with their problems by severity."""
-        self._groups, self._counts = tuple(groups), counts
-        self.refresh()
+        shown = (tuple(groups), {group: Counter(of) for group, of in counts.items()})
+        if shown != (self._groups, self._counts):
+            self._groups, self._counts = shown
+            self.refresh()
 
     @property
     def _top(self) -> int:

@@ -26,6 +26,7 @@ class ProblemDetail(RowWidget, can_focus=True):
     """
 
     BINDING_GROUP_TITLE = "Explanation"
+    MOST_REGIONS = 4
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up,k", "scroll(-1)", "Up", show=False, id="detail.up"),
         Binding("down,j", "scroll(1)", "Down", show=False, id="detail.down"),

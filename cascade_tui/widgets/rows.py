@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import ClassVar
 
 from rich.cells import cell_len
 from rich.style import Style
@@ -19,7 +20,13 @@ _NEAR_CELLS = 8
 
 
 class RowWidget(Widget):
-    """Draws all its rows at once in `make_rows`; `redraw` compares them with those before."""
+    """Draws all its rows at once in `make_rows`; `redraw` compares them with those before.
+
+    Where more than ``MOST_REGIONS`` places differ, the rectangle around them is drawn: each place
+    by itself costs time.
+    """
+
+    MOST_REGIONS: ClassVar[int] = 1000
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
@@ -50,6 +57,8 @@ class RowWidget(Widget):
                 spans = changed_spans(old, new)
                 regions += [Region(start, y, end - start, 1) for start, end in spans]
                 self._rows[y] = _cut(new, spans)
+        if len(regions) > self.MOST_REGIONS:
+            regions = [Region.from_union(regions)]
         if regions:
             self.refresh(*regions)
 

@@ -53,6 +53,7 @@ class Verdict(Static):
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id, markup=False)
+        self._words = ""
 
     def show(
         self, problems: Sequence[Problem] | None, *, is_changed: bool, failure: str = ""
@@ -61,4 +62,7 @@ class Verdict(Static):
         has_errors = bool(failure) or any(p.severity == "error" for p in problems or ())
         self.set_class(has_errors, "-errors")
         self.set_class(problems is not None and not has_errors, "-ready")
-        self.update(describe_verdict(problems, is_changed=is_changed, failure=failure))
+        words = describe_verdict(problems, is_changed=is_changed, failure=failure)
+        if words != self._words:
+            self._words = words
+            self.update(words, layout=False)

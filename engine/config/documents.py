@@ -7,6 +7,7 @@ A key is an option's name (``learning_rate``), ``data_backend[<id>].<option>``, 
 
 from __future__ import annotations
 
+import codecs
 import json
 import os
 import re
@@ -63,6 +64,7 @@ class Document:
         self.path = path
         self.format: Format = format
         self._on_disk: bytes | None = None
+        self._mark = b""
         self._toml: tomlkit.TOMLDocument | None = None
         self._json: Node | None = None
         self._lines: dict[Path_, int] | None = None
@@ -86,8 +88,25 @@ class Document:
             message = f"not UTF-8 (byte {failure.start}): save it as UTF-8"
             raise DocumentError(Problem("", "error", message, where=str(path))) from failure
         document = cls(path, text, format_of(path))
-        document._on_disk = content
+        document._stands_for(content)
         return document
+
+    @classmethod
+    def mended(cls, path: Path, content: bytes, text: str) -> Document:
+        """``text`` as the unsaved edit of a malformed file, which holds ``content``.
+
+        Raises:
+            DocumentError: ``text`` is malformed too.
+        """
+        document = cls(path, text, format_of(path))
+        document._stands_for(content)
+        document._saved_text = content.decode("utf-8-sig")
+        return document
+
+    def _stands_for(self, content: bytes) -> None:
+        """``content`` is on disk; the mark that some editors begin UTF-8 with is kept."""
+        self._on_disk = content
+        self._mark = codecs.BOM_UTF8 if content.startswith(codecs.BOM_UTF8) else b""
 
     # -- values --------------------------------------------------------------------------------
 
@@ -224,7 +243,7 @@ class Document:
         """
         target = self.path.resolve()
         mode = stat.S_IMODE(target.stat().st_mode) if target.exists() else None
-        content = self._text.encode()
+        content = self._mark + self._text.encode()
         atomic_write_bytes(target, content)
         if mode is not None:
             os.chmod(target, mode)

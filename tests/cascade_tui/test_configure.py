@@ -45,7 +45,7 @@ async def test_what_is_typed_is_checked_at_each_keystroke_and_esc_leaves_the_fie
         form = await checked_form(pilot)
         await go_to(pilot, "lora_rank")
         await pilot.press("enter")
-        message = form.query_one(FieldEditor).query_one(Static)
+        message = form.query_one(FieldEditor).query_one("#message", Static)
         assert message.has_class("-right")
         await pilot.press("x")
         assert message.has_class("-wrong")
@@ -86,7 +86,7 @@ async def test_an_emptied_field_goes_back_to_its_default():
         assert "lora_rank" not in form.draft.document
         await pilot.press("u")
         assert form.draft.document.text() == CONFIG
-        await pilot.press("d")
+        await pilot.press("D")
         assert "lora_rank" not in form.draft.document
 
 
@@ -140,7 +140,7 @@ async def test_every_problem_has_a_line_even_that_of_an_unknown_key():
         for key in problem_keys(form):
             await go_to(pilot, key)
         await go_to(pilot, "learnig_rate_end")
-        await pilot.press("d")
+        await pilot.press("D")
         assert "learnig_rate_end" not in form.draft.document
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 from form_pilot import checked_form, go_to, open_app, until
 from form_project import CONFIG, write_json_project, write_project
+from textual.pilot import Pilot
 from textual.widgets import Input
 
 from cascade_tui.screens.configure import ConfigureScreen
@@ -199,3 +201,22 @@ async def test_a_long_explanation_says_how_much_is_below_and_scrolls():
         assert "more lines" not in detail.plain
         await pilot.press("K", "K", "K")
         assert detail.plain.splitlines() == first
+
+
+def _picture(pilot: Pilot[int]) -> list[str]:
+    """The texts that are shown, from top to bottom."""
+    return re.findall(r"<text[^>]*>([^<]*)<", pilot.app.export_screenshot())
+
+
+async def test_after_edits_the_screen_is_as_if_it_was_drawn_anew():
+    async with open_app(write_project(Path())).run_test(size=SIZE) as pilot:
+        form = await checked_form(pilot)
+        await go_to(pilot, "train_batch_size")
+        for keys in (("enter", "x", "enter"), ("down", "down", "space"), ("up", "D"), ("u", "u")):
+            await pilot.press(*keys)
+            form = await checked_form(pilot)
+            drawn = _picture(pilot)
+            for widget in form.query("*"):
+                widget.refresh()
+            await pilot.pause()
+            assert _picture(pilot) == drawn

@@ -8,13 +8,13 @@ from engine.config.environment import Environment, Gpu
 from engine.config.fields import OPTIONS
 from engine.config.presets import PRESETS
 
-CARDS = {"lora-24gb": 24, "lora-12gb-lite": 12, "full-80gb": 80, "quick-look": 24}
-
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_a_preset_has_no_problem_on_the_card_it_is_for(files, name):
     packages = files.environment.packages
-    files.environment = Environment((Gpu("a card", CARDS[name] << 30, 0),), packages)
+    files.environment = Environment(
+        (Gpu("a card", (PRESETS[name].card_gb or 24) << 30, 0),), packages
+    )
     values = dict(PRESETS[name].values)
     if name == "quick-look":
         values["base_model_precision"] = "int8-torchao"  # it leaves the model as it is
