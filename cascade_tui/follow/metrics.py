@@ -122,6 +122,12 @@ class Series:
         with self._store.lock:
             return float(self._column.last) if self._store.size else float("nan")
 
+    def at(self, step: int) -> float:
+        """The value at a step, or else at the nearest before it; NaN without any."""
+        with self._store.lock:
+            number = int(self._store.steps.search(np.array([step]), right=True)[0])
+            return float(self._column.between(number - 1, number)[0]) if number else float("nan")
+
     def append(self, step: int, value: float) -> None:
         """Add a value to the only metric of its store."""
         self._store.extend(np.array([step]), np.array([[value]]))

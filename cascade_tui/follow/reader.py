@@ -26,7 +26,9 @@ from engine.run.events import Event, EventReader, as_float
 from engine.run.paths import RunDirectory
 from engine.run.status import RunState, derive_state
 
-METRICS = ("loss", "lr", "grad_norm", "images_per_second")
+METRICS = ("loss", "lr", "grad_norm", "images_per_second", "loader_wait_seconds")
+BANDS = ("band_1", "band_2", "band_3", "band_4")
+"""The held-out loss by quarter of the noise levels, from the clearest images to the noisiest."""
 _BUDGET_SECONDS = 0.05
 _MAX_NOTICES = 50
 _MAX_COMMANDS = 20
@@ -54,9 +56,9 @@ class RunReader:
         """Know nothing yet, or forget everything: the log is another run's."""
         before = self.snapshot
         self._metrics = MetricStore(METRICS)
-        self._validation = MetricStore(("validation_loss",))
+        self._validation = MetricStore(("validation_loss", *BANDS))
         series = {name: self._metrics.series(name) for name in METRICS}
-        series["validation_loss"] = self._validation.series("validation_loss")
+        series |= {name: self._validation.series(name) for name in self._validation.names}
         self.snapshot = RunSnapshot(
             before.version, before.state, before.name, series=series, console=before.console
         )
@@ -267,8 +269,12 @@ class RunReader:
 
     def _on_validation(self, event: Event) -> None:
         loss = as_float(event["loss"])
-        if loss is not None:
-            self._validation.extend(np.array([int(event["step"])]), np.array([[loss]]))
+        if loss is None:
+            return
+        bands = [as_float(band) for band in event.get("bands") or ()]
+        known = [math.nan if band is None else band for band in bands[: len(BANDS)]]
+        row = [loss, *known, *[math.nan] * (len(BANDS) - len(known))]
+        self._validation.extend(np.array([int(event["step"])]), np.array(row)[:, None])
 
     def _on_cache_plan(self, event: Event) -> None:
         """A folder of caches is about to be filled; a launch begins with the texts."""
