@@ -64,10 +64,14 @@ class CascadeApp(App[int], inherit_bindings=False):
         *,
         environment: Environment | None = None,
         notify_by: NotifyBy = "off",
+        runs_root: Path | None = None,
+        is_readonly: bool = False,
     ) -> None:
         """`environment` is what rules see of the machine; left out, it is looked at.
 
-        `notify_by` is how the terminal calls somebody to a run that is watched.
+        `notify_by` is how the terminal calls somebody to a run that is watched. Runs are shown
+        below `runs_root`, by default the working directory. `is_readonly` leaves every run and
+        every file as it is.
         """
         no_colour = os.environ.get("NO_COLOR")
         super().__init__()
@@ -77,6 +81,8 @@ class CascadeApp(App[int], inherit_bindings=False):
         self._overrides = tuple(overrides)
         self._environment = environment
         self._notify_by = notify_by
+        self._runs_root = runs_root or Path()
+        self.is_readonly = is_readonly
         self.run_directory = RunDirectory(run_directory) if run_directory else None
         self.configure: ConfigureScreen | ParseErrorScreen | None = None
         self.monitor: Screen[Any] | None = None
@@ -93,9 +99,13 @@ class CascadeApp(App[int], inherit_bindings=False):
         elif self.run_directory is not None:
             self.open_run(self.run_directory)
         else:
-            from cascade_tui.screens.welcome import WelcomeScreen
+            self.action_show_runs()
 
-            self._go(WelcomeScreen())
+    def refuses_writing(self) -> bool:
+        """Whether nothing may be changed (`--readonly`); says so if that is the case."""
+        if self.is_readonly:
+            self.notify("read only: this would change a run or a file (--readonly)")
+        return self.is_readonly
 
     @property
     def form(self) -> ConfigureScreen | None:
@@ -200,11 +210,11 @@ class CascadeApp(App[int], inherit_bindings=False):
             self.open_run(run)
 
     def action_show_runs(self) -> None:
-        """Show every run below the working directory."""
+        """Show every run below the folder of runs."""
         from cascade_tui.screens.runs import RunsScreen
 
         if self._runs is None:
-            self._runs = RunsScreen(Path())
+            self._runs = RunsScreen(self._runs_root)
             self.install_screen(self._runs, "runs")
         if self.screen is not self._runs:
             self._go(self._runs)
@@ -317,9 +327,18 @@ def run_app(
     overrides: Sequence[str] = (),
     *,
     notify_by: NotifyBy = "off",
+    runs_root: Path | None = None,
+    is_readonly: bool = False,
 ) -> int:
     """Show the app until the person leaves it; returns the exit code."""
-    app = CascadeApp(config, run_directory, overrides, notify_by=notify_by)
+    app = CascadeApp(
+        config,
+        run_directory,
+        overrides,
+        notify_by=notify_by,
+        runs_root=runs_root,
+        is_readonly=is_readonly,
+    )
     app.run()
     is_hung_up = app.return_code == 128 + signal.SIGHUP  # there is no terminal to write to
     if app.run_directory is not None and not is_hung_up:
