@@ -55,7 +55,15 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "schema": ("schema", "print the JSON Schema of a config, for editors"),
     "completions": ("completions", "print what lets a shell complete our commands"),
 }
-_OPTIONS_WITH_VALUE = ("--set", "--config_file", "--data_backend_config", "--notify", "--runs")
+_OPTIONS_WITH_VALUE = (
+    "--set",
+    "--config_file",
+    "--data_backend_config",
+    "--notify",
+    "--runs",
+    "--theme",
+)
+_THEMES = ("dark", "light", "high-contrast", "colour-blind")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -118,6 +126,7 @@ def main_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--readonly", action="store_true", help="look only: the app changes no run and no file"
     )
+    parser.add_argument("--theme", choices=_THEMES, help="colours of the app; T changes them")
     parser.add_argument("--version", action="version", version=f"cascade-tui {_version()}")
     return parser
 
@@ -149,6 +158,7 @@ def _open(options: argparse.Namespace) -> int:
             notify_by=notify_by(options),
             runs_root=runs_root,
             is_readonly=options.readonly,
+            theme=options.theme,
         )
     if options.readonly and config is not None:
         raise UsageError("--readonly starts no run: leave it out, or open the config in a terminal")

@@ -85,7 +85,8 @@ class RunsScreen(Screen[None]):
 
     def compose(self) -> ComposeResult:
         """Where, how many, the runs, the words to filter by."""
-        yield Static(f"runs below {self.root.absolute()}", id="head", markup=False)
+        mode = "read only, " if self._owner.is_readonly else ""
+        yield Static(f"{mode}runs below {self.root.absolute()}", id="head", markup=False)
         yield Static("looking…", id="news", markup=False)
         yield RunTable()
         yield Static(_EMPTY, id="empty", markup=False)
