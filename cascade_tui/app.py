@@ -9,7 +9,7 @@ import os
 import shlex
 import signal
 import subprocess
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -19,12 +19,15 @@ _IS_REMOTE = bool(os.environ.get("SSH_CONNECTION") or os.environ.get("SSH_TTY"))
 os.environ.setdefault("TEXTUAL_FPS", "10" if _IS_REMOTE else "30")
 os.environ.setdefault("TEXTUAL_ANIMATIONS", "none")
 
+from textual.actions import ActionParseResult, parse
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
+from textual.dom import DOMNode
 from textual.screen import Screen
 
 from cascade_tui.notifying import NotifyBy
 from cascade_tui.screens.help import HelpScreen
+from cascade_tui.themes import COLOUR_BLIND, HIGH_CONTRAST, THEMES, remember_theme, remembered_theme
 from engine.run.paths import RunDirectory
 
 if TYPE_CHECKING:  # who watches a run need not wait for the form's imports
@@ -34,6 +37,21 @@ if TYPE_CHECKING:  # who watches a run need not wait for the form's imports
     from cascade_tui.screens.unsaved import Answer
     from engine.config.environment import Environment
 
+_WRITING = frozenset(
+    [
+        "save",
+        "launch",
+        "steer",
+        "pause",
+        "stop",
+        "abort",
+        "change",
+        "resume",
+        "copy_config",
+        "open_editor",
+    ]
+)
+"""Actions of any screen that change a run or a file."""
 _SIGNALS = (signal.SIGHUP, signal.SIGTERM)
 
 
@@ -53,6 +71,7 @@ class CascadeApp(App[int], inherit_bindings=False):
         Binding("ctrl+p", "command_palette", "Everything", show=False, id="app.palette"),
         Binding("tab", "app.focus_next", "Next part", show=False, id="app.focus_next"),
         Binding("shift+tab", "app.focus_previous", "Part before", show=False, id="app.focus_back"),
+        Binding("T", "next_theme", "Other colours", show=False, id="app.theme"),
         Binding("q,ctrl+c", "quit", "Quit", key_display="q", id="app.quit"),
     ]
 
@@ -64,10 +83,15 @@ class CascadeApp(App[int], inherit_bindings=False):
         *,
         environment: Environment | None = None,
         notify_by: NotifyBy = "off",
+        runs_root: Path | None = None,
+        is_readonly: bool = False,
+        theme: str | None = None,
     ) -> None:
         """`environment` is what rules see of the machine; left out, it is looked at.
 
-        `notify_by` is how the terminal calls somebody to a run that is watched.
+        `notify_by` is how the terminal calls somebody to a run that is watched. Runs are shown
+        below `runs_root`, by default the working directory. `is_readonly` leaves every run and
+        every file as it is. `theme` is one of `THEMES`; left out, the one chosen last counts.
         """
         no_colour = os.environ.get("NO_COLOR")
         super().__init__()
@@ -77,6 +101,9 @@ class CascadeApp(App[int], inherit_bindings=False):
         self._overrides = tuple(overrides)
         self._environment = environment
         self._notify_by = notify_by
+        self._runs_root = runs_root or Path()
+        self._use_theme(theme)
+        self.is_readonly = is_readonly
         self.run_directory = RunDirectory(run_directory) if run_directory else None
         self.configure: ConfigureScreen | ParseErrorScreen | None = None
         self.monitor: Screen[Any] | None = None
@@ -88,14 +115,55 @@ class CascadeApp(App[int], inherit_bindings=False):
         loop = asyncio.get_running_loop()
         for number in _SIGNALS:
             loop.add_signal_handler(number, partial(self.exit, return_code=128 + number))
+        if self.is_readonly:
+            self.notify("read only: no run and no file is changed")
         if self._first_config is not None:
             self.open_config(self._first_config, self._overrides)
         elif self.run_directory is not None:
             self.open_run(self.run_directory)
         else:
-            from cascade_tui.screens.welcome import WelcomeScreen
+            self.action_show_runs()
 
-            self._go(WelcomeScreen())
+    def _use_theme(self, chosen: str | None) -> None:
+        """The theme that was asked for, else the one remembered, else textual's own."""
+        self.register_theme(HIGH_CONTRAST)
+        self.register_theme(COLOUR_BLIND)
+        wanted = THEMES[chosen] if chosen else remembered_theme()
+        if wanted in self.available_themes:
+            self.theme = wanted
+
+    def action_next_theme(self) -> None:
+        """The next of our themes, remembered."""
+        names = list(THEMES.values())
+        number = names.index(self.theme) + 1 if self.theme in names else 0
+        self.theme = names[number % len(names)]
+
+    def watch_theme(self, theme: str) -> None:
+        """Remember a theme that is chosen while the app runs."""
+        if not self.is_running or self.is_readonly:
+            return
+        try:
+            remember_theme(theme)
+        except OSError as failure:
+            self.notify(f"the theme is not remembered: {failure.strerror}", markup=False)
+
+    async def run_action(
+        self,
+        action: str | ActionParseResult,
+        default_namespace: DOMNode | None = None,
+        namespaces: Mapping[str, DOMNode] | None = None,
+    ) -> bool:
+        """Do what a key or the palette asks for, unless it writes and nothing may be written."""
+        name = parse(action)[1] if isinstance(action, str) else action[1]
+        if name in _WRITING and self.refuses_writing():
+            return True
+        return await super().run_action(action, default_namespace, namespaces)
+
+    def refuses_writing(self) -> bool:
+        """Whether nothing may be changed (`--readonly`); says so if that is the case."""
+        if self.is_readonly:
+            self.notify("read only: this would change a run or a file (--readonly)")
+        return self.is_readonly
 
     @property
     def form(self) -> ConfigureScreen | None:
@@ -200,11 +268,11 @@ class CascadeApp(App[int], inherit_bindings=False):
             self.open_run(run)
 
     def action_show_runs(self) -> None:
-        """Show every run below the working directory."""
+        """Show every run below the folder of runs."""
         from cascade_tui.screens.runs import RunsScreen
 
         if self._runs is None:
-            self._runs = RunsScreen(Path())
+            self._runs = RunsScreen(self._runs_root)
             self.install_screen(self._runs, "runs")
         if self.screen is not self._runs:
             self._go(self._runs)
@@ -262,6 +330,8 @@ class CascadeApp(App[int], inherit_bindings=False):
 
     def edit_outside(self, path: Path, line: int | None = None) -> None:
         """Open a file in $VISUAL or $EDITOR, and read it again afterwards."""
+        if self.refuses_writing():
+            return
         editor = os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi"
         command = [*shlex.split(editor), *([f"+{line}"] if line else []), str(path)]
         try:
@@ -317,9 +387,20 @@ def run_app(
     overrides: Sequence[str] = (),
     *,
     notify_by: NotifyBy = "off",
+    runs_root: Path | None = None,
+    is_readonly: bool = False,
+    theme: str | None = None,
 ) -> int:
     """Show the app until the person leaves it; returns the exit code."""
-    app = CascadeApp(config, run_directory, overrides, notify_by=notify_by)
+    app = CascadeApp(
+        config,
+        run_directory,
+        overrides,
+        notify_by=notify_by,
+        runs_root=runs_root,
+        is_readonly=is_readonly,
+        theme=theme,
+    )
     app.run()
     is_hung_up = app.return_code == 128 + signal.SIGHUP  # there is no terminal to write to
     if app.run_directory is not None and not is_hung_up:

@@ -55,7 +55,15 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "schema": ("schema", "print the JSON Schema of a config, for editors"),
     "completions": ("completions", "print what lets a shell complete our commands"),
 }
-_OPTIONS_WITH_VALUE = ("--set", "--config_file", "--data_backend_config", "--notify")
+_OPTIONS_WITH_VALUE = (
+    "--set",
+    "--config_file",
+    "--data_backend_config",
+    "--notify",
+    "--runs",
+    "--theme",
+)
+_THEMES = ("dark", "light", "high-contrast", "colour-blind")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -112,6 +120,13 @@ def main_parser() -> argparse.ArgumentParser:
     )
     add_config_options(parser)
     add_notify_option(parser)
+    parser.add_argument(
+        "--runs", metavar="FOLDER", help="where the app looks for runs (default: here)"
+    )
+    parser.add_argument(
+        "--readonly", action="store_true", help="look only: the app changes no run and no file"
+    )
+    parser.add_argument("--theme", choices=_THEMES, help="colours of the app; T changes them")
     parser.add_argument("--version", action="version", version=f"cascade-tui {_version()}")
     return parser
 
@@ -130,6 +145,9 @@ def _open(options: argparse.Namespace) -> int:
         run_directory = existing_run(path).root
     elif path is not None:
         config = existing_config(path)
+    runs_root = Path(options.runs) if options.runs is not None else None
+    if runs_root is not None and not runs_root.is_dir():
+        raise UsageError(f"--runs {runs_root}: there is no such folder")
     if not is_headless:
         from cascade_tui.app import run_app
 
@@ -138,7 +156,12 @@ def _open(options: argparse.Namespace) -> int:
             run_directory=run_directory,
             overrides=overrides(options),
             notify_by=notify_by(options),
+            runs_root=runs_root,
+            is_readonly=options.readonly,
+            theme=options.theme,
         )
+    if options.readonly and config is not None:
+        raise UsageError("--readonly starts no run: leave it out, or open the config in a terminal")
     from cascade_tui import headless
 
     if config is not None:

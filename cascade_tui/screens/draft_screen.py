@@ -148,6 +148,8 @@ class DraftScreen(Screen[None]):
 
     def save(self) -> bool:
         """Write the files with edits; False, with a notice, if one cannot be written."""
+        if self._owner.refuses_writing():
+            return False
         try:
             paths = self.draft.save()
         except OSError as failure:

@@ -1,23 +1,21 @@
-"""Every run below a folder, with its state told truthfully."""
+"""The home screen: every run below a folder, with its state told truthfully."""
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
-from rich.text import Text
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.screen import Screen
-from textual.widgets import Footer, Input, OptionList, Static
-from textual.widgets.option_list import Option
+from textual.widgets import Footer, Input, Static
 
 from cascade_tui.commands.status import report
-from cascade_tui.headless_view import format_duration
-from cascade_tui.widgets.glyphs import fit
-from cascade_tui.widgets.run_header import STATE_GLYPHS
+from cascade_tui.run_copy import CannotCopyError, copy_config
+from cascade_tui.widgets.run_table import RunTable, make_row
 from engine.run.launch import LaunchError
 from engine.run.paths import RunDirectory, find_runs
 
@@ -26,7 +24,16 @@ if TYPE_CHECKING:
 
 _PERIOD_SECONDS = 5.0
 _DEPTH = 4
-_EMPTY = "no run below this folder yet: o opens a config, an example or a path"
+_MOST_COMPARED = 4
+_EMPTY = """\
+No run below this folder yet. To begin:
+
+  o          an example to begin from, or a path to open
+  d          how to train the demo: a tiny model on photographs that are shipped
+  ctrl+p     everything that can be done here
+
+Runs elsewhere:  cascade-tui --runs FOLDER
+"""
 
 
 class RunsScreen(Screen[None]):
@@ -35,19 +42,24 @@ class RunsScreen(Screen[None]):
     BINDING_GROUP_TITLE = "Runs"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("r", "resume", "Resume", id="runs.resume"),
+        Binding("c", "compare", "Compare", tooltip="compare the marked runs", id="runs.compare"),
+        Binding(
+            "n", "copy_config", "New from it", tooltip="a new config made of it", id="runs.clone"
+        ),
         Binding("y", "copy", "Copy path", id="runs.copy"),
         Binding("slash", "filter", "Filter", key_display="/", id="runs.filter"),
-        Binding("o", "begin", "Open or begin", id="runs.begin"),
-        Binding("j", "list('cursor_down')", "Down", show=False, id="runs.down"),
-        Binding("k", "list('cursor_up')", "Up", show=False, id="runs.up"),
+        Binding("o", "begin", "Begin", tooltip="open a path, or begin anew", id="runs.begin"),
+        Binding("d", "demo", "Demo", show=False, tooltip="how to train the demo", id="runs.demo"),
         Binding("escape", "clear", "All runs", show=False, id="runs.clear"),
     ]
     DEFAULT_CSS = """
     RunsScreen {
         & Static { height: 1; padding: 0 1; text-wrap: nowrap; text-overflow: ellipsis; }
         & #head { background: $surface; }
-        & OptionList { height: 1fr; }
+        & #empty { display: none; height: 1fr; padding: 1 2; }
         & Input { display: none; height: 1; border: none; padding: 0 1; }
+        &.-empty #empty { display: block; }
+        &.-empty RunTable { display: none; }
     }
     """
 
@@ -59,7 +71,7 @@ class RunsScreen(Screen[None]):
             self.reports = reports
 
     class Refused(Message):
-        """A run could not be resumed."""
+        """Something could not be done with a run."""
 
         def __init__(self, reason: str) -> None:
             super().__init__()
@@ -69,13 +81,15 @@ class RunsScreen(Screen[None]):
         super().__init__()
         self.root = root
         self._reports: list[dict[str, Any]] | None = None
-        self._shown: list[tuple[str, str]] = []
+        self._news = ""
 
     def compose(self) -> ComposeResult:
         """Where, how many, the runs, the words to filter by."""
-        yield Static(f"runs below {self.root.absolute()}", id="head", markup=False)
-        yield Static(id="news", markup=False)
-        yield OptionList(markup=False)
+        mode = "read only, " if self._owner.is_readonly else ""
+        yield Static(f"{mode}runs below {self.root.absolute()}", id="head", markup=False)
+        yield Static("looking…", id="news", markup=False)
+        yield RunTable()
+        yield Static(_EMPTY, id="empty", markup=False)
         words = Input(compact=True, placeholder="only runs whose path or state holds")
         words.cursor_blink = False
         yield words
@@ -83,10 +97,13 @@ class RunsScreen(Screen[None]):
 
     def on_mount(self) -> None:
         """Look now, and every few seconds."""
-        self.query_one(OptionList).focus()
-        self.query_one("#news", Static).update("looking…")
+        self.query_one(RunTable).focus()
         self._look()
         self.set_interval(_PERIOD_SECONDS, self._look)
+
+    def on_screen_resume(self) -> None:
+        """Look at once: what another screen covered is old."""
+        self._look()
 
     def _look(self) -> None:
         if self.is_current:
@@ -97,53 +114,49 @@ class RunsScreen(Screen[None]):
         self.post_message(self.Looked([report(run) for run in runs]))
 
     def on_runs_screen_looked(self, message: Looked) -> None:
-        """Show them, those that run first."""
-        self._reports = sorted(message.reports, key=lambda facts: not facts["alive"])
-        self._show()
-
-    def on_resize(self) -> None:
-        """More or less fits."""
+        """Show them, those that run first, then those that were heard of last."""
+        self._reports = sorted(message.reports, key=_rank)
         self._show()
 
     def _show(self) -> None:
-        lists = self.query(OptionList)
-        if self._reports is None or not lists:
+        tables = self.query(RunTable)
+        if self._reports is None or not tables:
             return
+        table = tables.first()
         words = self.query_one(Input).value.lower()
-        room = max(20, self.size.width - 4)
-        longest = max((len(_name(f, self.root)) for f in self._reports), default=0)
-        names = max(12, min(longest, room // 3))
-        shown = [(f["run"], run_line(f, self.root, room, names)) for f in self._reports]
-        shown = [(path, line) for path, line in shown if words in f"{path} {line}".lower()]
-        if not self._reports:
-            news = _EMPTY
-        else:
-            alive = sum(bool(facts["alive"]) for facts in self._reports)
-            news = f"{len(shown)} of {len(self._reports)} · {alive} alive · enter opens"
-        self.query_one("#news", Static).update(news)
-        if shown == self._shown:
-            return
-        runs, chosen = lists.first(), self.chosen
-        self._shown = shown
-        runs.clear_options()
-        runs.add_options([Option(Text(line, no_wrap=True)) for _, line in shown])
-        paths = [path for path, _ in shown]
-        runs.highlighted = paths.index(chosen) if chosen in paths else (0 if paths else None)
+        rows = [
+            make_row(facts, _name(facts, self.root), is_ascii=table.is_ascii)
+            for facts in self._reports
+        ]
+        shown = [row for row in rows if words in row.words]
+        self.set_class(not rows, "-empty")
+        table.show(shown)
+        alive = sum(bool(facts["alive"]) for facts in self._reports)
+        news = [f"{len(shown)} of {len(rows)}" if words else f"{len(rows)} runs", f"{alive} alive"]
+        if table.marked:
+            news.append(f"{len(table.marked)} marked (c compares)")
+        told = ", ".join(news) if rows else ""
+        if told != self._news:
+            self._news = told
+            self.query_one("#news", Static).update(told)
 
     @property
     def chosen(self) -> str | None:
         """The path of the run under the cursor."""
-        number = self.query_one(OptionList).highlighted
-        return None if number is None or number >= len(self._shown) else self._shown[number][0]
+        row = self.query_one(RunTable).chosen
+        return None if row is None else row.path
 
-    @on(OptionList.OptionSelected)
-    def _open(self, event: OptionList.OptionSelected) -> None:
-        path = self._shown[event.option_index][0]
-        cast("CascadeApp", self.app).open_run(RunDirectory(Path(path)))
+    @property
+    def _owner(self) -> CascadeApp:
+        return cast("CascadeApp", self.app)
 
-    def action_list(self, action: str) -> None:
-        """Move within the list."""
-        getattr(self.query_one(OptionList), f"action_{action}")()
+    @on(RunTable.Opened)
+    def _open(self, event: RunTable.Opened) -> None:
+        self._owner.open_run(RunDirectory(Path(event.path)))
+
+    @on(RunTable.Marked)
+    def _marked(self) -> None:
+        self._show()
 
     def action_copy(self) -> None:
         """Copy the path of the run, through the terminal (OSC 52)."""
@@ -154,26 +167,68 @@ class RunsScreen(Screen[None]):
 
     def action_begin(self) -> None:
         """Open a path, or begin from an example."""
-        cast("CascadeApp", self.app).show_welcome()
+        self._owner.show_welcome()
+
+    def action_demo(self) -> None:
+        """Say how to train the demo; its command is on the clipboard then."""
+        self.app.copy_to_clipboard("cascade-tui demo")
+        self.notify("q, then: cascade-tui demo (it is on the clipboard)", markup=False)
+
+    def action_compare(self) -> None:
+        """Compare the marked runs; one marked run with that under the cursor."""
+        from cascade_tui.screens.compare_runs import CompareRunsScreen
+
+        table = self.query_one(RunTable)
+        paths = list(table.marked)
+        if len(paths) == 1 and self.chosen not in (None, paths[0]):
+            paths.append(str(self.chosen))
+        if len(paths) < 2:
+            self.notify("mark two runs or more with space, then compare them")
+        elif len(paths) > _MOST_COMPARED:
+            self.notify(f"at most {_MOST_COMPARED} runs fit beside each other")
+        else:
+            runs = [RunDirectory(Path(path)) for path in paths]
+            by_path = {row.path: row.name for row in table.runs}
+            names = [by_path[path] for path in paths]
+            self.app.push_screen(CompareRunsScreen(runs, names))
+
+    def action_copy_config(self) -> None:
+        """Copy the run's config to a new file with an output_dir of its own, and edit it."""
+        if self.chosen is None or self._owner.refuses_writing():
+            return
+        try:
+            path = copy_config(RunDirectory(Path(self.chosen)), Path())
+        except CannotCopyError as failure:
+            self.notify(str(failure), severity="warning", markup=False)
+            return
+        self._owner.open_config(path)
+        self.notify(f"wrote {path}, with an output_dir of its own", markup=False)
 
     def action_resume(self) -> None:
-        """Launch a run again; it goes on from its last checkpoint."""
+        """Go on after a pause, or launch again from the last checkpoint."""
         path = self.chosen
-        if path is not None:
+        if path is not None and not self._owner.refuses_writing():
             self.run_worker(lambda: self._resume(Path(path)), thread=True, group="resume")
 
     def _resume(self, path: Path) -> None:
         from cascade_tui.launching import continue_run
+        from cascade_tui.steering import NothingRunsError, steer
         from engine.run.status import derive_state
 
         run = RunDirectory(path)
-        if derive_state(run).name == "finished":
+        state = derive_state(run)
+        if state.name == "finished":
             self.post_message(self.Refused(f"{path} is finished: there is nothing to resume"))
             return
         try:
-            continue_run(run)
-        except LaunchError as failure:
+            if state.name == "paused" and state.is_alive:
+                steer(run, "resume")
+            else:
+                continue_run(run)
+        except (LaunchError, NothingRunsError) as failure:
             self.post_message(self.Refused(str(failure)))
+        except OSError as failure:
+            self.post_message(self.Refused(f"cannot write to {path}: {failure.strerror}"))
 
     def on_runs_screen_refused(self, message: Refused) -> None:
         """Say why."""
@@ -191,34 +246,23 @@ class RunsScreen(Screen[None]):
 
     @on(Input.Submitted)
     def _submitted(self) -> None:
-        self.query_one(OptionList).focus()
+        self.query_one(RunTable).focus()
 
     def action_clear(self) -> None:
         """All runs again."""
         words = self.query_one(Input)
         words.value = ""
         words.display = False
-        self.query_one(OptionList).focus()
+        self.query_one(RunTable).focus()
+
+
+def _rank(facts: dict[str, Any]) -> tuple[bool, float]:
+    age = facts["heartbeat_age_seconds"]
+    if facts["alive"]:
+        return False, 0.0  # their heartbeats would make them change places
+    return True, math.inf if age is None else age
 
 
 def _name(facts: dict[str, Any], root: Path) -> str:
     path = Path(facts["run"])
     return str(path.relative_to(root)) if path != root else path.absolute().name
-
-
-def run_line(facts: dict[str, Any], root: Path, width: int, name_width: int) -> str:
-    """Name, state, step, loss, pace and time left in one line of ``width`` cells."""
-    state = f"{STATE_GLYPHS[facts['state']]} {facts['state']}"
-    if facts["exit_code"]:
-        state += f" ({facts['exit_code']})"
-    total = f"/{facts['max_train_steps']}" if facts["max_train_steps"] else ""
-    loss = "" if facts["loss"] is None else f"loss {facts['loss']:.4g}"
-    words = [f"{facts['step']}{total}", loss]
-    if facts["alive"] and facts["images_per_second"]:
-        words.append(f"{facts['images_per_second']:.3g} img/s")
-    if facts["alive"] and facts["seconds_left"] is not None:
-        words.append(f"{format_duration(facts['seconds_left'])} left")
-    elif facts["heartbeat_age_seconds"] is not None and not facts["alive"]:
-        words.append(f"{format_duration(facts['heartbeat_age_seconds'])} ago")
-    told = "  ".join(word for word in words if word)
-    return fit(f"{fit(_name(facts, root), name_width)} {fit(state, 16)} {told}", width)

@@ -115,6 +115,8 @@ class WelcomeScreen(Screen[None]):
             self._say(refusal)
 
     def _write(self, example: Path, path: Path) -> bool:
+        if cast("CascadeApp", self.app).refuses_writing():
+            return False
         try:
             if path.exists():
                 self._say(f"✖ {path} is there already; give another name")

@@ -20,6 +20,7 @@ from cascade_tui.draft import Draft
 from cascade_tui.screens.configure import ConfigureScreen
 from cascade_tui.screens.help import HelpScreen, describe_keys
 from cascade_tui.screens.parse_error import ParseErrorScreen, describe_parse_error
+from cascade_tui.screens.runs import RunsScreen
 from cascade_tui.screens.welcome import WelcomeScreen
 from cascade_tui.shipped_files import example_configs
 
@@ -40,9 +41,11 @@ def test_importing_the_app_leaves_torch_alone():
     assert done.stdout.strip() == ""
 
 
-async def test_without_anything_named_it_welcomes_and_an_example_becomes_a_config():
+async def test_without_anything_named_it_shows_runs_and_an_example_becomes_a_config():
     async with open_app(None).run_test(size=(80, 24)) as pilot:
-        assert isinstance(pilot.app.screen, WelcomeScreen)
+        await until(pilot, lambda: isinstance(pilot.app.screen, RunsScreen))
+        await pilot.press("o")
+        await until(pilot, lambda: isinstance(pilot.app.screen, WelcomeScreen))
         pilot.app.screen.query_one(OptionList).highlighted = 1
         await pilot.press("enter", "enter")
         form = await checked_form(pilot)
@@ -54,6 +57,8 @@ async def test_without_anything_named_it_welcomes_and_an_example_becomes_a_confi
 async def test_the_welcome_screen_opens_a_path_and_says_when_there_is_none():
     path = write_project(Path())
     async with open_app(None).run_test(size=(80, 24)) as pilot:
+        await pilot.press("o")
+        await until(pilot, lambda: isinstance(pilot.app.screen, WelcomeScreen))
         await pilot.press("o")
         await write(pilot, "nowhere")
         await pilot.press("enter")

@@ -5,40 +5,52 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from form_pilot import until
+from form_pilot import checked_form, until
+from form_project import ENVIRONMENT, write_project
 from textual.pilot import Pilot
-from textual.widgets import OptionList, Static
+from textual.widgets import Static
 
 from cascade_tui.app import CascadeApp
+from cascade_tui.screens.compare_runs import CompareRunsScreen
 from cascade_tui.screens.monitor import MonitorScreen
 from cascade_tui.screens.runs import RunsScreen
 from cascade_tui.screens.welcome import WelcomeScreen
+from cascade_tui.widgets.run_table import RunTable, make_row
+from engine.config.frozen import freeze
+from engine.config.loading import load_project
 from tests.cascade_tui.run_fixture import write_run
 
 
 @pytest.fixture(autouse=True)
 def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
 
 
 async def _lines(pilot: Pilot[int]) -> list[str]:
-    await pilot.press("1")
     await until(pilot, lambda: isinstance(pilot.app.screen, RunsScreen))
     screen = pilot.app.screen
+    assert isinstance(screen, RunsScreen)
     await until(pilot, lambda: screen._reports is not None)
     await pilot.pause()
-    return [str(option.prompt) for option in screen.query_one(OptionList).options]
+    table = screen.query_one(RunTable)
+    return table.plain.splitlines()[1 : 1 + len(table.runs)] if table.display else []
+
+
+def _said(pilot: Pilot[int], words: str) -> bool:
+    return any(words in notice.message for notice in pilot.app._notifications)
 
 
 async def test_each_run_is_a_line_with_its_state_and_enter_opens_it():
     write_run(Path("out/first"), "failed")
     write_run(Path("out/second"), "running")
-    async with CascadeApp().run_test(size=(80, 24)) as pilot:
+    async with CascadeApp(runs_root=Path("out")).run_test(size=(80, 24)) as pilot:
         running, failed = await _lines(pilot)
-        assert running.startswith("out/second")
+        assert running.split()[:2] == ["▸", "second"]
         assert "● running" in running
         assert "500/1000" in running
         assert "✖ failed (1)" in failed
+        assert "just now" in failed
         await pilot.press("enter")
         await until(pilot, lambda: isinstance(pilot.app.screen, MonitorScreen))
         assert pilot.app.run_directory.root == Path("out/second")
@@ -50,15 +62,75 @@ async def test_a_finished_run_is_not_resumed_and_the_path_is_copied():
         await _lines(pilot)
         await pilot.press("r", "y")
         assert pilot.app.clipboard == str(Path("done").absolute())
-        await until(
-            pilot,
-            lambda: any("nothing to resume" in n.message for n in pilot.app._notifications),
-        )
+        await until(pilot, lambda: _said(pilot, "nothing to resume"))
 
 
-async def test_without_runs_it_leads_to_the_examples():
+async def test_without_runs_it_leads_to_the_examples_and_the_demo():
     async with CascadeApp().run_test(size=(80, 24)) as pilot:
         assert await _lines(pilot) == []
-        assert "o opens" in str(pilot.app.screen.query_one("#news", Static).render())
+        assert "o  " in str(pilot.app.screen.query_one("#empty", Static).render())
+        await pilot.press("d")
+        assert pilot.app.clipboard == "cascade-tui demo"
         await pilot.press("o")
         await until(pilot, lambda: isinstance(pilot.app.screen, WelcomeScreen))
+
+
+async def test_marked_runs_are_compared_by_their_curves_results_and_options():
+    config = write_project(Path())
+    project = load_project(config, environment=ENVIRONMENT, check=False)
+    assert project.config is not None
+    for name in ("one", "two"):
+        run = write_run(Path("out") / name, "finished")
+        freeze(project, run.root)
+    text = run.config.read_text().replace("lora_rank = ", "lora_rank = 1", 1)
+    run.config.write_text(text)
+    async with CascadeApp(runs_root=Path("out")).run_test(size=(80, 24)) as pilot:
+        await _lines(pilot)
+        await pilot.press("c")
+        await until(pilot, lambda: _said(pilot, "mark two runs"))
+        await pilot.press("space", "space", "c")
+        await until(pilot, lambda: isinstance(pilot.app.screen, CompareRunsScreen))
+        screen = pilot.app.screen
+        await until(pilot, lambda: screen.compared)
+        await pilot.pause()
+        told = str(screen.query_one("#table", Static).render())
+        assert "1 options differ" in told
+        assert "lora_rank" in told
+        assert "finished" in told
+        await pilot.press("y", "j", "escape")
+        await until(pilot, lambda: isinstance(pilot.app.screen, RunsScreen))
+
+
+async def test_a_config_made_of_a_run_has_its_own_folder_and_leaves_the_run_as_it_is():
+    config = write_project(Path())
+    run = write_run(Path("out/one"), "finished")
+    freeze(load_project(config, environment=ENVIRONMENT, check=False), run.root)
+    before = {path: path.read_bytes() for path in run.root.glob("*.*")}
+    app = CascadeApp(runs_root=Path("out"), environment=ENVIRONMENT)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await _lines(pilot)
+        await pilot.press("n")
+        form = await checked_form(pilot)
+        assert form.draft.document.path == Path("one-2.toml")
+        assert form.draft.document.get("output_dir") == str(Path("out/one-2").resolve())
+        backends = form.draft.backends_document
+        assert backends is not None
+        assert backends.path.resolve() == Path("one-2-data.json").resolve()
+    assert before == {path: path.read_bytes() for path in run.root.glob("*.*")}
+
+
+async def test_read_only_neither_resumes_nor_copies_a_config():
+    write_run(Path("done"), "failed")
+    async with CascadeApp(is_readonly=True).run_test(size=(80, 24)) as pilot:
+        await _lines(pilot)
+        await pilot.press("n", "r")
+        await until(pilot, lambda: _said(pilot, "read only"))
+    assert not list(Path().glob("*.toml"))
+
+
+def test_how_long_ago_a_run_ended_changes_once_a_minute():
+    facts = {"state": "lost-at-reboot", "run": "a", "alive": False, "exit_code": None, "step": 3}
+    facts |= {"max_train_steps": 9, "loss": None, "images_per_second": None}
+    rows = [make_row(facts | {"heartbeat_age_seconds": age}, "a") for age in (61.0, 119.0, 120.0)]
+    assert rows[0] == rows[1] != rows[2]
+    assert rows[0].cells == ("✖ lost at reboot", "3/9", "", "", "1 min ago")

@@ -1,0 +1,67 @@
+"""Colours to choose from, and the choice remembered from one start to the next."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from textual.theme import Theme
+
+from engine.run.files import atomic_write_text
+
+HIGH_CONTRAST = Theme(
+    "high-contrast",
+    primary="#ffff00",
+    secondary="#00ffff",
+    accent="#ffff00",
+    warning="#ffd700",
+    error="#ff8080",
+    success="#00ff00",
+    foreground="#ffffff",
+    background="#000000",
+    surface="#000000",
+    panel="#1c1c1c",
+    variables={"text-muted": "#ffffff"},
+)
+# Okabe and Ito's colours: told apart with any kind of colour vision.
+COLOUR_BLIND = Theme(
+    "colour-blind",
+    primary="#56b4e9",
+    secondary="#cc79a7",
+    accent="#e69f00",
+    warning="#f0e442",
+    error="#d55e00",
+    success="#009e73",
+    foreground="#e8e8e8",
+    background="#121212",
+    surface="#1e1e1e",
+    panel="#242f38",
+)
+THEMES = {
+    "dark": "textual-dark",
+    "light": "textual-light",
+    "high-contrast": HIGH_CONTRAST.name,
+    "colour-blind": COLOUR_BLIND.name,
+}
+"""What a person calls a theme, and what textual does."""
+
+
+def theme_file() -> Path:
+    """Where the choice is kept."""
+    state = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
+    return Path(state).expanduser() / "cascade-tui" / "theme"
+
+
+def remembered_theme() -> str | None:
+    """The name that was chosen last; None without a readable choice."""
+    try:
+        return theme_file().read_text(encoding="utf-8").strip() or None
+    except (OSError, UnicodeDecodeError):
+        return None
+
+
+def remember_theme(name: str) -> None:
+    """Keep a choice. Raises OSError if it cannot be written."""
+    path = theme_file()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    atomic_write_text(path, f"{name}\n", durable=False)
