@@ -43,7 +43,7 @@ def test_importing_the_app_leaves_torch_alone():
 async def test_without_anything_named_it_welcomes_and_an_example_becomes_a_config():
     async with open_app(None).run_test(size=(80, 24)) as pilot:
         assert isinstance(pilot.app.screen, WelcomeScreen)
-        pilot.app.screen.query_one(OptionList).highlighted = 1
+        pilot.app.screen.query_one(OptionList).highlighted = 2
         await pilot.press("enter", "enter")
         form = await checked_form(pilot)
         example = example_configs()[0]
