@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 
-from cascade_tui.follow.preview import sample_events
+from cascade_tui.follow.preview import LONG_LOG_BYTES, sample_events
 from cascade_tui.follow.reader import RunReader
 from cascade_tui.follow.snapshot import RunSnapshot
 from engine.run.paths import RunDirectory
 
 _POLL_SECONDS = 0.5
+_KEPT_SHARE = 0.25
 _BREATH_SECONDS = 0.002
 """Between bites of a backlog, so that the screen's thread answers keys."""
 
@@ -19,12 +21,14 @@ _BREATH_SECONDS = 0.002
 class RunFollower:
     """Polls a :class:`RunReader` in a thread of its own and calls back with each new snapshot.
 
-    A long log is shown from samples first, then from all of it.
+    A long log is shown from samples first, then from all of it; what was read of it is kept for the
+    next visit, which begins there.
     """
 
     def __init__(self, run: RunDirectory, on_change: Callable[[RunSnapshot], None]) -> None:
         self.reader = RunReader(run)
         self._on_change = on_change
+        self._kept_offset = 0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="follower", daemon=True)
 
@@ -39,9 +43,11 @@ class RunFollower:
             self._thread.join(timeout=2.0)
 
     def _follow(self) -> None:
-        preview = preview_of(self.reader.run)
-        if preview is not None:
-            self._on_change(preview)
+        if not self.reader.restore():
+            preview = preview_of(self.reader.run)
+            if preview is not None:
+                self._on_change(preview)
+        self._kept_offset = self.reader.offset
         is_first = True
         while not self._stop.is_set():
             has_changed = self.reader.poll()
@@ -52,7 +58,16 @@ class RunFollower:
             if (has_changed or is_first) and not self._stop.is_set():
                 self._on_change(self.reader.snapshot)
                 is_first = False
+            self._keep_what_was_read()
             self._stop.wait(_POLL_SECONDS)
+
+    def _keep_what_was_read(self) -> None:
+        """Now and then, as the log grows."""
+        worth_it = max(LONG_LOG_BYTES, _KEPT_SHARE * self._kept_offset)
+        if self.reader.offset - self._kept_offset > worth_it:
+            self._kept_offset = self.reader.offset
+            with suppress(OSError):  # without it the next visit takes longer, and no more
+                self.reader.save()
 
 
 def preview_of(run: RunDirectory) -> RunSnapshot | None:

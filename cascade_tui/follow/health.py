@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import shutil
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -88,6 +88,22 @@ class HealthWatch:
         spike = self.health.spike
         self._set(
             skipped_steps=skipped, spike=spike if spike is None or spike.step <= step else None
+        )
+
+    def facts(self) -> dict[str, Any]:
+        """What the newest steps do not tell again, as JSON keeps it; see :meth:`restore`."""
+        spike = self.health.spike
+        return {
+            "skipped_steps": list(self.health.skipped_steps),
+            "spike": None if spike is None else [spike.step, spike.loss, spike.usual],
+        }
+
+    def restore(self, facts: Mapping[str, Any]) -> None:
+        """Know again what :meth:`facts` told."""
+        spike = facts["spike"]
+        self._set(
+            skipped_steps=tuple(facts["skipped_steps"]),
+            spike=None if spike is None else Spike(*spike),
         )
 
     def look(self, root: Path, *, now: float, heartbeat_age_seconds: float | None) -> Health:

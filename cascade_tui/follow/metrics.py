@@ -9,9 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from cascade_tui.follow.growing import GrowingArray
 from cascade_tui.follow.pyramid import Floats, Pyramid
-
-_LEAST_CAPACITY = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,20 +35,19 @@ class MetricStore:
     def __init__(self, names: Sequence[str]) -> None:
         self.names = tuple(names)
         self.lock = threading.RLock()
-        self.size = 0
         self.num_truncations = 0
-        self._steps = np.empty(_LEAST_CAPACITY, np.int64)
-        self._values = np.empty((len(self.names), _LEAST_CAPACITY))
+        self.steps = GrowingArray(np.int64)
+        self._columns = [GrowingArray(np.float64) for _ in self.names]
         self._pyramids = [Pyramid() for _ in self.names]
 
     @property
-    def steps(self) -> NDArray[np.int64]:
-        """All steps, ascending."""
-        return self._steps[: self.size]
+    def size(self) -> int:
+        """How many steps there are."""
+        return len(self.steps)
 
-    def values(self, row: int) -> Floats:
-        """All values of the metric with that position among the names."""
-        return self._values[row, : self.size]
+    def column(self, row: int) -> GrowingArray[np.float64]:
+        """The values of the metric with that position among the names."""
+        return self._columns[row]
 
     def pyramid(self, row: int) -> Pyramid:
         """The summaries of a metric."""
@@ -67,35 +65,34 @@ class MetricStore:
         if not len(steps):
             return
         with self.lock:
-            if self.size and steps[0] <= self._steps[self.size - 1]:
+            if self.size and steps[0] <= self.steps.last:
                 self.truncate_after(int(steps[0]) - 1)
-            end = self.size + len(steps)
-            self._reserve(end)
-            self._steps[self.size : end] = steps
-            self._values[:, self.size : end] = values
-            self.size = end
-            for row, pyramid in enumerate(self._pyramids):
-                pyramid.extend(self._values[row, :end])
+            self.steps.append(steps)
+            for column, pyramid, row in zip(self._columns, self._pyramids, values, strict=True):
+                column.append(row)
+                pyramid.extend(column)
+
+    def begin_with(
+        self, steps: NDArray[np.int64], rows: Sequence[Floats], bases: Sequence[Floats]
+    ) -> None:
+        """Hold these first, without a copy: steps [n], values [n] and :attr:`Pyramid.base` each."""
+        with self.lock:
+            self.num_truncations += 1
+            self.steps = GrowingArray(np.int64, steps)
+            self._columns = [GrowingArray(np.float64, row) for row in rows]
+            self._pyramids = [Pyramid(base) for base in bases]
+            for column, pyramid in zip(self._columns, self._pyramids, strict=True):
+                pyramid.extend(column)
 
     def truncate_after(self, step: int) -> None:
         """Forget what came after ``step``: the run was rewound there."""
         with self.lock:
             self.num_truncations += 1
-            self.size = int(np.searchsorted(self.steps, step, side="right"))
-            for pyramid in self._pyramids:
-                pyramid.truncate(self.size)
-
-    def _reserve(self, size: int) -> None:
-        capacity = len(self._steps)
-        if size <= capacity:
-            return
-        while capacity < size:
-            capacity *= 2
-        steps, values = self._steps, self._values
-        self._steps = np.empty(capacity, np.int64)
-        self._values = np.empty((len(self.names), capacity))
-        self._steps[: self.size] = steps[: self.size]
-        self._values[:, : self.size] = values[:, : self.size]
+            size = int(self.steps.search(np.array([step]), right=True)[0])
+            self.steps.truncate(size)
+            for column, pyramid in zip(self._columns, self._pyramids, strict=True):
+                column.truncate(size)
+                pyramid.truncate(size)
 
 
 class Series:
@@ -110,16 +107,26 @@ class Series:
         return self._store.size
 
     @property
+    def _column(self) -> GrowingArray[np.float64]:
+        return self._store.column(self._row)
+
+    @property
     def last_step(self) -> int:
         """The newest step; 0 without any."""
         with self._store.lock:
-            return int(self._store.steps[-1]) if self._store.size else 0
+            return int(self._store.steps.last) if self._store.size else 0
 
     @property
     def last(self) -> float:
         """The newest value; NaN without any."""
         with self._store.lock:
-            return float(self._store.values(self._row)[-1]) if self._store.size else float("nan")
+            return float(self._column.last) if self._store.size else float("nan")
+
+    def at(self, step: int) -> float:
+        """The value at a step, or else at the nearest before it; NaN without any."""
+        with self._store.lock:
+            number = int(self._store.steps.search(np.array([step]), right=True)[0])
+            return float(self._column.between(number - 1, number)[0]) if number else float("nan")
 
     def append(self, step: int, value: float) -> None:
         """Add a value to the only metric of its store."""
@@ -132,14 +139,14 @@ class Series:
     def values(self) -> Floats:
         """A copy of all values, in the order of their steps."""
         with self._store.lock:
-            return self._store.values(self._row).copy()
+            return self._column.all().copy()
 
     def smoothed(self, weight: float) -> Series:
         """The same steps with values smoothed from one to the next; ``weight`` as in `smooth`."""
         smoothed = Series()
         with self._store.lock:
-            values = smooth(self._store.values(self._row), weight)
-            smoothed._store.extend(self._store.steps, values[None])
+            values = smooth(self._column.all(), weight)
+            smoothed._store.extend(self._store.steps.all(), values[None])
         return smoothed
 
     def columns(self, first: float, last: float, count: int) -> Columns:
@@ -147,7 +154,7 @@ class Series:
         edges = np.linspace(first, last, count + 1)
         edges[-1] = np.nextafter(edges[-1], np.inf)
         with self._store.lock:
-            index = np.searchsorted(self._store.steps, edges, side="left")
+            index = self._store.steps.search(edges)
             low, high, total, number = self._summaries(index).T
         empty = number == 0
         with np.errstate(invalid="ignore", divide="ignore"):
@@ -168,7 +175,7 @@ class Series:
             is_new = (before[1][:-1] != index[:-1]) | (before[1][1:] != index[1:])
         else:
             table, is_new = np.empty((count, 4)), np.ones(count, np.bool_)
-        values, pyramid = self._store.values(self._row), self._store.pyramid(self._row)
+        values, pyramid = self._column, self._store.pyramid(self._row)
         for column in np.flatnonzero(is_new).tolist():
             table[column] = pyramid.summary(values, int(index[column]), int(index[column + 1]))
         self._drawn = (truncations, index, table)

@@ -5,33 +5,45 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from cascade_tui.follow.growing import GrowingArray
+
 Floats = NDArray[np.float64]
 
-_FIRST_POWER = 4  # smaller blocks would take more memory than the values themselves
+_FIRST_POWER = 5  # smaller blocks would take more memory than the values themselves
 _BLOCKS_PER_RANGE = 4
 _VALUES_AT_ONCE = 1 << 20
 
 
 class Pyramid:
-    """Minimum, maximum, sum and count of the finite values in each block of 2**k values, k >= 4.
+    """Minimum, maximum, sum and count of the finite values in each block of 2**k values, k >= 5.
 
     Extremes are never smoothed away. A summary is an array [4] in that order; that of no finite
     value is (inf, -inf, 0, 0).
     """
 
-    def __init__(self) -> None:
+    def __init__(self, base: Floats | None = None) -> None:
+        """``base`` are summaries [m, 4] of the first blocks, which need not be made again."""
         self._levels: list[Floats] = []  # [capacity, 4] each
         self._sizes: list[int] = []
+        if base is not None:
+            self._levels.append(np.empty((16, 4)))
+            self._sizes.append(0)
+            self._add(0, base)
 
-    def extend(self, values: Floats) -> None:
-        """Summarise the blocks that ``values``, all of them [n], have filled since last time."""
+    @property
+    def base(self) -> Floats:
+        """The summaries [m, 4] of the smallest blocks."""
+        return self._levels[0][: self._sizes[0]] if self._levels else np.empty((0, 4))
+
+    def extend(self, values: GrowingArray[np.float64]) -> None:
+        """Summarise the blocks that ``values``, all of them, have filled since last time."""
         level = 0
         while (wanted := len(values) >> (_FIRST_POWER + level)) > 0:
             if level == len(self._levels):
                 self._levels.append(np.empty((16, 4)))
                 self._sizes.append(0)
             done = self._sizes[level]
-            if wanted <= done:
+            if wanted <= done and level + 1 < len(self._levels):
                 return
             for start in range(done, wanted, _VALUES_AT_ONCE >> _FIRST_POWER):
                 end = min(wanted, start + (_VALUES_AT_ONCE >> _FIRST_POWER))
@@ -43,28 +55,28 @@ class Pyramid:
         for level in range(len(self._sizes)):
             self._sizes[level] = min(self._sizes[level], size >> (_FIRST_POWER + level))
 
-    def summary(self, values: Floats, first: int, last: int) -> Floats:
+    def summary(self, values: GrowingArray[np.float64], first: int, last: int) -> Floats:
         """The summary [4] of ``values[first:last]``, from few blocks and the ends beside them."""
         power = ((last - first) // _BLOCKS_PER_RANGE).bit_length() - 1
         level = min(power - _FIRST_POWER, len(self._sizes) - 1)
         if level < 0:
-            alone: Floats = summarise(values[None, first:last])[0]
+            alone: Floats = summarise(values.between(first, last)[None])[0]
             return alone
         power = level + _FIRST_POWER
         start, end = -(-first >> power), last >> power
         parts = np.concatenate(
             [
-                summarise(values[None, first : start << power]),
+                summarise(values.between(first, start << power)[None]),
                 self._levels[level][start:end],
-                summarise(values[None, end << power : last]),
+                summarise(values.between(end << power, last)[None]),
             ]
         )
         merged: Floats = _merge(parts[None])[0]
         return merged
 
-    def _blocks(self, values: Floats, level: int, start: int, end: int) -> Floats:
+    def _blocks(self, values: GrowingArray[np.float64], level: int, start: int, end: int) -> Floats:
         if level == 0:
-            raw = values[start << _FIRST_POWER : end << _FIRST_POWER]
+            raw = values.between(start << _FIRST_POWER, end << _FIRST_POWER)
             return summarise(raw.reshape(end - start, -1))
         return _merge(self._levels[level - 1][2 * start : 2 * end].reshape(-1, 2, 4))
 
@@ -79,6 +91,14 @@ class Pyramid:
 
 def summarise(blocks: Floats) -> Floats:
     """Summaries [n, 4] of [n, m] values."""
+    num_blocks, length = blocks.shape
+    if blocks.size and np.isfinite(blocks.sum()):  # five times as fast, and how nearly all are
+        plain: Floats = np.empty((num_blocks, 4))
+        blocks.min(axis=1, out=plain[:, 0])
+        blocks.max(axis=1, out=plain[:, 1])
+        blocks.sum(axis=1, out=plain[:, 2])
+        plain[:, 3] = length
+        return plain
     good = np.isfinite(blocks)
     summaries: Floats = np.stack(
         [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from itertools import groupby
 from operator import itemgetter
@@ -15,6 +15,7 @@ import numpy as np
 import orjson
 
 from cascade_tui.follow.console import ConsoleTail
+from cascade_tui.follow.digest import Digest, Journal, load_digest, save_digest
 from cascade_tui.follow.health import HealthWatch
 from cascade_tui.follow.metrics import MetricStore
 from cascade_tui.follow.pyramid import Floats
@@ -25,7 +26,9 @@ from engine.run.events import Event, EventReader, as_float
 from engine.run.paths import RunDirectory
 from engine.run.status import RunState, derive_state
 
-METRICS = ("loss", "lr", "grad_norm", "images_per_second")
+METRICS = ("loss", "lr", "grad_norm", "images_per_second", "loader_wait_seconds")
+BANDS = ("band_1", "band_2", "band_3", "band_4")
+"""The held-out loss by quarter of the noise levels, from the clearest images to the noisiest."""
 _BUDGET_SECONDS = 0.05
 _MAX_NOTICES = 50
 _MAX_COMMANDS = 20
@@ -53,12 +56,13 @@ class RunReader:
         """Know nothing yet, or forget everything: the log is another run's."""
         before = self.snapshot
         self._metrics = MetricStore(METRICS)
-        self._validation = MetricStore(("validation_loss",))
+        self._validation = MetricStore(("validation_loss", *BANDS))
         series = {name: self._metrics.series(name) for name in METRICS}
-        series["validation_loss"] = self._validation.series("validation_loss")
+        series |= {name: self._validation.series(name) for name in self._validation.names}
         self.snapshot = RunSnapshot(
             before.version, before.state, before.name, series=series, console=before.console
         )
+        self._journal = Journal()
         self._cache_parts: dict[str, list[CacheState]] = {}
         self._timeline = Timeline()
         self._watch = HealthWatch()
@@ -70,6 +74,45 @@ class RunReader:
     def has_more(self) -> bool:
         """Whether whole lines were left unread for want of time."""
         return self._events.has_more
+
+    @property
+    def offset(self) -> int:
+        """Bytes of the event log that were read."""
+        return self._events.offset
+
+    def restore(self) -> bool:
+        """Take up what an earlier visit read, if that was kept; before the first poll."""
+        digest = load_digest(self.run.events, METRICS)
+        if digest is None:
+            return False
+        for entry in digest.journal.replay():
+            if isinstance(entry, list):
+                self._watch.take_steps(entry, may_be_broken=False)
+                self._take_newest(entry)
+            else:
+                self._take_other(entry)
+        self._journal = digest.journal
+        self._metrics.begin_with(digest.steps, digest.values, digest.bases)
+        self._watch.restore(digest.facts)
+        self._events = EventReader(self.run.events, offset=digest.offset, loads=orjson.loads)
+        return True
+
+    def save(self) -> None:
+        """Keep what was read for the next visit.
+
+        Raises:
+            OSError: the user's cache folder cannot be written.
+        """
+        rows = range(len(METRICS))
+        digest = Digest(
+            self.offset,
+            self._metrics.steps.all(),
+            [self._metrics.column(row).all() for row in rows],
+            [self._metrics.pyramid(row).base for row in rows],
+            self._journal,
+            self._watch.facts(),
+        )
+        save_digest(self.run.events, METRICS, digest)
 
     def poll(self) -> bool:
         """Read what is new within a small time budget; True if the snapshot changed."""
@@ -116,15 +159,24 @@ class RunReader:
             if is_step:
                 steps = list(group)
                 self._timeline.see(steps[-1])
+                self._journal.add_steps(steps)
                 self._take_steps(steps)
                 continue
             for event in group:
-                handler = _HANDLERS.get(str(event.get("kind")))
-                if handler is not None:
-                    # an event of another version may lack a field or hold something else there
-                    with contextlib.suppress(KeyError, TypeError, ValueError):
-                        handler(self, event)
-                self._timeline.see(event)
+                if str(event.get("kind")) in _HANDLERS:
+                    self._journal.add(event)
+                else:
+                    self._journal.add_time(event)
+                self._take_other(event)
+
+    def _take_other(self, event: Event) -> None:
+        """Take in an event that is no step."""
+        handler = _HANDLERS.get(str(event.get("kind")))
+        if handler is not None:
+            # an event of another version may lack a field or hold something else there
+            with contextlib.suppress(KeyError, TypeError, ValueError):
+                handler(self, event)
+        self._timeline.see(event)
 
     def _set(self, **changes: Any) -> None:
         """Change the snapshot, if that changes anything."""
@@ -169,15 +221,22 @@ class RunReader:
         judged = [1 + METRICS.index(name) for name in ("loss", "grad_norm")]
         is_finite = bool(np.isfinite(table[:, judged]).all())
         self._watch.take_steps(events, may_be_broken=not is_finite)
-        self._pace(events[-_PACE_EVENTS:], steps)
+        self._take_newest(events)
+
+    def _take_newest(self, events: Sequence[Event]) -> None:
+        """What the newest of some steps tell: where the run is, and how fast."""
+        events = [event for event in events[-_PACE_EVENTS:] if type(event.get("step")) is int]
+        if not events:
+            return
+        self._pace(events)
         last = events[-1]
         self._set(
-            step=int(steps[-1]),
+            step=int(last["step"]),
             images_per_second=as_float(last.get("images_per_second")) or 0.0,
             peak_memory_bytes=int(as_float(last.get("peak_memory_bytes")) or 0),
         )
 
-    def _pace(self, events: list[Event], steps: np.ndarray[Any, np.dtype[np.int64]]) -> None:
+    def _pace(self, events: Sequence[Event]) -> None:
         """Smooth the seconds a step, and note when the last step came."""
         past = self.snapshot.seconds_per_step
         for event in events:
@@ -185,8 +244,8 @@ class RunReader:
             if seconds is not None and math.isfinite(seconds):
                 past = _PACE_SHARE * past + (1 - _PACE_SHARE) * seconds if past > 0 else seconds
         self._set(seconds_per_step=past)
-        before = int(steps[-2]) if len(steps) > 1 else self.snapshot.step
-        self._usual_gap_seconds = past * max(1, int(steps[-1]) - before)
+        before = int(events[-2]["step"]) if len(events) > 1 else self.snapshot.step
+        self._usual_gap_seconds = past * max(1, int(events[-1]["step"]) - before)
         self._last_step_at = self._clock()
 
     # -- one method an event kind --------------------------------------------------------------
@@ -210,8 +269,12 @@ class RunReader:
 
     def _on_validation(self, event: Event) -> None:
         loss = as_float(event["loss"])
-        if loss is not None:
-            self._validation.extend(np.array([int(event["step"])]), np.array([[loss]]))
+        if loss is None:
+            return
+        bands = [as_float(band) for band in event.get("bands") or ()]
+        known = [math.nan if band is None else band for band in bands[: len(BANDS)]]
+        row = [loss, *known, *[math.nan] * (len(BANDS) - len(known))]
+        self._validation.extend(np.array([int(event["step"])]), np.array(row)[:, None])
 
     def _on_cache_plan(self, event: Event) -> None:
         """A folder of caches is about to be filled; a launch begins with the texts."""

@@ -71,9 +71,10 @@ class SentCommand:
 class RunSnapshot:
     """Everything the Monitor shows. ``version`` grows with every change.
 
-    ``series`` maps ``loss``, ``lr``, ``grad_norm``, ``images_per_second`` and ``validation_loss``
-    to their values; they grow in place, so draw them only together with the version they came
-    with. ``is_partial``: the series are a sample of a long log that is still being read.
+    ``series`` maps ``loss``, ``lr``, ``grad_norm``, ``images_per_second``, ``loader_wait_seconds``,
+    ``validation_loss`` and its bands ``band_1`` to ``band_4`` to their values; they grow in place,
+    so draw them only together with the version they came with. ``is_partial``: the series are a
+    sample of a long log that is still being read.
     """
 
     version: int

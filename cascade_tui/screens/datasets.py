@@ -38,7 +38,7 @@ class DatasetsScreen(ModalScreen[str | None]):
 
     BINDING_GROUP_TITLE = "Datasets"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "edit", "Edit", id="datasets.edit"),
+        Binding("enter", "edit", "Edit", id="datasets.edit", priority=True),
         Binding("a", "add('images')", "Add folder", id="datasets.add_images"),
         Binding("A", "add('text_embeds')", "Add text cache", id="datasets.add_text"),
         Binding("c", "duplicate", "Copy", id="datasets.copy"),
@@ -176,7 +176,9 @@ class DatasetsScreen(ModalScreen[str | None]):
     def action_edit(self) -> None:
         """Edit the highlighted backend's options in the form."""
         if self.identity is not None:
-            self.dismiss(backend_key(self.identity, "id"))
+            values = dict(backends_of(self.draft))[self.identity]
+            option = "cache_dir" if is_text_cache(values) else "instance_data_dir"
+            self.dismiss(backend_key(self.identity, option))
 
     @on(OptionList.OptionSelected)
     def _selected(self) -> None:
@@ -203,6 +205,9 @@ class DatasetsScreen(ModalScreen[str | None]):
         if identity is None or not found or not isinstance(found[0], ImageBackend):
             self.notify("buckets are for folders of pictures")
             return
+        if not found[0].instance_data_dir:  # an empty path would be the working directory
+            self.notify("it has no instance_data_dir yet: enter edits it")
+            return
         self.query_one("#buckets", Static).update("looking for pictures …")
         self._preview(identity, found[0])
 
@@ -220,7 +225,7 @@ class DatasetsScreen(ModalScreen[str | None]):
             preview = preview_buckets(
                 backend, on_progress=tell, should_stop=lambda: worker.is_cancelled
             )
-        except NoImagesError as failure:
+        except (NoImagesError, OSError, RuntimeError) as failure:  # ~ of an unknown user
             self.post_message(self.Previewed(identity, None, str(failure)))
         else:
             if preview.is_whole:

@@ -189,6 +189,9 @@ class GuideScreen(ModalScreen[Path | None]):
 
     @work(thread=True, exclusive=True, group="count")
     def _count_soon(self, text: str) -> None:
+        if not text:  # an empty path would be the working directory
+            self.post_message(self.Counted(text, _Counted(FolderCount(0, 0))))
+            return
         try:
             counted = _Counted(count_folder(Path(os.path.expanduser(text))))
         except (OSError, ValueError) as failure:  # a NUL in the name is a ValueError

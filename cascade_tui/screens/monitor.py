@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, ClassVar
 
+from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
@@ -17,15 +18,17 @@ from cascade_tui.follow.follower import RunFollower
 from cascade_tui.follow.snapshot import RunSnapshot
 from cascade_tui.gpu import GpuReport, GpuSource, GpuWatch
 from cascade_tui.notifying import NotifyBy
+from cascade_tui.screens.chart import CHARTS, ChartScreen
 from cascade_tui.screens.confirm import Confirm
 from cascade_tui.screens.gpus import GpuScreen
 from cascade_tui.screens.picture import PictureScreen
 from cascade_tui.steering import NothingRunsError, steer
 from cascade_tui.widgets.alert_strip import AlertStrip
 from cascade_tui.widgets.cache_panel import CachePanel
+from cascade_tui.widgets.chart_window import ChartWindow
 from cascade_tui.widgets.console_tail import ConsoleView
 from cascade_tui.widgets.gpu_panel import GpuPanel
-from cascade_tui.widgets.line_chart import SMOOTHING, LineChart, Overlay
+from cascade_tui.widgets.line_chart import SMOOTHING, LineChart
 from cascade_tui.widgets.phase_bar import PhaseBar
 from cascade_tui.widgets.run_header import RunHeader
 from cascade_tui.widgets.run_outcome import command_text, notice_text, outcome_text
@@ -64,6 +67,8 @@ class MonitorScreen(Screen[None]):
         ),
         Binding("u", "gpus", "GPUs", show=False, id="monitor.gpus"),
         Binding("z", "toggle_console", "Console", show=False, id="monitor.console"),
+        Binding("f", "chart", "Chart", show=False, id="monitor.chart"),
+        Binding("0", "whole", "All steps", show=False, id="monitor.whole"),
         Binding("y", "toggle_log_axis", "Log axis", show=False, id="monitor.log_axis"),
         Binding("plus,equals_sign", "smooth(1)", "Smoother", show=False, id="monitor.smoother"),
         Binding("minus", "smooth(-1)", "Rougher", show=False, id="monitor.rougher"),
@@ -103,6 +108,8 @@ class MonitorScreen(Screen[None]):
         &.-low #middle, &.-low PhaseBar { display: none; }
         &.-narrow #side { width: 34; }
         &.-wide #side { width: 60; }
+        &.-narrow #validation, &.-medium #validation { display: none; }
+        &.-narrow #images_per_second, &.-medium #images_per_second { display: none; }
         &.-wide ConsoleView { display: block; }
 
         &.-over #outcome { display: block; }
@@ -162,6 +169,7 @@ class MonitorScreen(Screen[None]):
         self.run = run
         self.snapshot: RunSnapshot | None = None
         self._clock = clock
+        self._window = ChartWindow()
         self._notify_by = notify_by
         self._follower = RunFollower(run, lambda s: self._post(self.Changed(s)))
         self._gpus = GpuWatch(
@@ -173,13 +181,13 @@ class MonitorScreen(Screen[None]):
         yield RunHeader(clock=self._clock)
         yield PhaseBar()
         with Horizontal(id="top"):
-            yield LineChart("loss", id="loss", empty="no step yet", smoothing=SMOOTHING[1])
+            yield CHARTS["loss"].make("loss")
             with Vertical(id="side"):
                 yield GpuPanel()
                 yield CachePanel()
         with Horizontal(id="middle"):
-            yield LineChart("learning rate", id="lr", empty="no step yet", has_band=False)
-            yield LineChart("gradient norm", id="grad_norm", empty="no step yet")
+            for name in ("validation", "lr", "grad_norm", "images_per_second"):
+                yield CHARTS[name].make(name)
         yield Static(id="outcome", markup=False)
         with Horizontal(id="bottom"):
             yield Thumbnails()
@@ -221,10 +229,10 @@ class MonitorScreen(Screen[None]):
                 header.show(snapshot)
             for phases in self.query(PhaseBar):
                 phases.show(snapshot)
-            validation = Overlay("V", "validation", snapshot.series["validation_loss"])
             for chart in self.query(LineChart):
-                overlays = [validation] if chart.id == "loss" else []
-                chart.show(snapshot.series[str(chart.id)], snapshot.max_steps, overlays)
+                CHARTS[str(chart.id)].show_in(chart, snapshot)
+            if isinstance(self.app.screen, ChartScreen):
+                self.app.screen.show(snapshot)
             for gpus in self.query(GpuPanel):
                 gpus.show_trainer(pid=snapshot.state.pid, peak_bytes=snapshot.peak_memory_bytes)
             for caches in self.query(CachePanel):
@@ -341,6 +349,28 @@ class MonitorScreen(Screen[None]):
     def action_scroll(self, count: int) -> None:
         """Scroll the console back by ``count`` lines."""
         self.query_one(ConsoleView).scroll_lines(count)
+
+    def action_chart(self) -> None:
+        """One chart on the whole screen."""
+        self.app.push_screen(ChartScreen(self.run, self.snapshot, self._window, self._look_at))
+
+    def action_whole(self) -> None:
+        """Every chart from the first step to the last, and no crosshair."""
+        self._look_at(ChartWindow())
+
+    def _look_at(self, window: ChartWindow) -> None:
+        """All charts show the same steps, and point at the same one."""
+        self._window = window
+        with self.app.batch_update():
+            for chart in self.query(LineChart):
+                chart.change(window=window)
+
+    @on(LineChart.Pointed)
+    def _pointed(self, message: LineChart.Pointed) -> None:
+        window = self._window.pointed(message.step)
+        if message.zoom:
+            window = self._window.zoomed(message.zoom, message.chart.end, message.step)
+        self._look_at(window)
 
     def action_toggle_log_axis(self) -> None:
         """Logarithmic loss and gradient norm, or linear again."""

@@ -60,7 +60,7 @@ async def test_backends_are_added_copied_removed_and_each_is_one_undo():
         await until(pilot, lambda: pilot.app.screen is form)
         field = form.query_one(FieldList).field
         assert field is not None
-        assert field.key == "data_backend[barns].id"
+        assert field.key == "data_backend[barns].instance_data_dir"
 
 
 def test_reasons_are_told_by_kind_and_the_folder_is_left_as_it_was(tmp_path: Path):
@@ -90,7 +90,9 @@ async def test_a_separate_file_of_backends_is_the_one_that_changes():
         form = await checked_form(pilot)
         await pilot.press("B")
         await until(pilot, lambda: isinstance(pilot.app.screen, DatasetsScreen))
-        await pilot.press("a", "escape")
+        await pilot.press("a", "b")  # there is no folder yet: nothing is scanned
+        assert "b sorts" in str(pilot.app.screen.query_one("#buckets", Static).render())
+        await pilot.press("escape")
         await until(pilot, lambda: pilot.app.screen is form)
         assert form.save()
         assert path.read_text() == config
