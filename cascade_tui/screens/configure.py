@@ -301,6 +301,12 @@ class ConfigureScreen(DraftScreen):
         screen = PresetsScreen(self.draft, self.environment)
         self.app.push_screen(screen, lambda _: self._came_back(None))
 
+    def action_datasets(self) -> None:
+        """Add and remove data backends, and see their buckets."""
+        from cascade_tui.screens.datasets import DatasetsScreen
+
+        self.app.push_screen(DatasetsScreen(self.draft), self._came_back)
+
     def action_raw_text(self) -> None:
         """Edit the text of the file that the highlighted field stands in, at its line."""
         from cascade_tui.screens.raw_text import RawTextScreen, TextFile

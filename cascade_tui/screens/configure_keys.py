@@ -28,6 +28,7 @@ CONFIGURE_KEYS: list[BindingType] = [
     _key("U,ctrl+r", "redo", "Redo", "do the undone edit again", show=False),
     _key("d", "compare", "Compare", "what differs from file, defaults, a preset, a run"),
     _key("p", "presets", "Presets", "starting points that suit this GPU"),
+    _key("B", "datasets", "Datasets", "data backends and their buckets", show=False),
     _key("t", "raw_text", "Text", "edit the text of the file itself"),
     _key("D", "to_default", "Default", "back to the default", show=False),
     _key("P", "toggle_filter('problems')", "Problems", "only fields with problems", show=False),

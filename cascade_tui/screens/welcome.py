@@ -34,6 +34,7 @@ class WelcomeScreen(Screen[None]):
 
     BINDING_GROUP_TITLE = "Welcome"
     BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("n", "guide", "New: four questions", id="welcome.guide"),
         Binding("o", "open_path", "Open a path", id="welcome.open"),
         Binding("j,down", "list('cursor_down')", "Down", show=False, id="welcome.down"),
         Binding("k,up", "list('cursor_up')", "Up", show=False, id="welcome.up"),
@@ -62,6 +63,7 @@ class WelcomeScreen(Screen[None]):
             yield Static(_INTRODUCTION, markup=False)
             yield OptionList(
                 ListOption("Open a config or a run directory …"),
+                ListOption("New config from four answers (n) …"),
                 *(ListOption(f"New config from the example {e.name}") for e in self._examples),
                 markup=False,
             )
@@ -80,7 +82,10 @@ class WelcomeScreen(Screen[None]):
         if event.option_index == 0:
             self.action_open_path()
             return
-        self._example = self._examples[event.option_index - 1]
+        if event.option_index == 1:
+            self.action_guide()
+            return
+        self._example = self._examples[event.option_index - 2]
         path = self.query_one(Input)
         path.value = _free_name(self._example)
         path.cursor_position = len(path.value)
@@ -93,6 +98,17 @@ class WelcomeScreen(Screen[None]):
         self._say("")
         self.query_one(Input).value = ""
         self.query_one(Input).focus()
+
+    def action_guide(self) -> None:
+        """Answer four questions; a config is made of them."""
+        from cascade_tui.screens.guide import GuideScreen
+
+        environment = cast("CascadeApp", self.app).environment
+        self.app.push_screen(GuideScreen(environment), self._guided)
+
+    def _guided(self, path: Path | None) -> None:
+        if path is not None:
+            cast("CascadeApp", self.app).open_config(path)
 
     def action_back(self) -> None:
         """Back to the list of choices."""

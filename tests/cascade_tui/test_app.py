@@ -46,7 +46,7 @@ async def test_without_anything_named_it_shows_runs_and_an_example_becomes_a_con
         await until(pilot, lambda: isinstance(pilot.app.screen, RunsScreen))
         await pilot.press("o")
         await until(pilot, lambda: isinstance(pilot.app.screen, WelcomeScreen))
-        pilot.app.screen.query_one(OptionList).highlighted = 1
+        pilot.app.screen.query_one(OptionList).highlighted = 2
         await pilot.press("enter", "enter")
         form = await checked_form(pilot)
         example = example_configs()[0]

@@ -1,0 +1,309 @@
+"""The first-run guide: four questions, what it chose and why, and where the config goes."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from textual import on, work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, VerticalScroll
+from textual.message import Message
+from textual.screen import ModalScreen
+from textual.suggester import Suggester
+from textual.widgets import Footer, Input, Static
+
+from cascade_tui.field_help import suggest_paths
+from cascade_tui.guide import (
+    CARDS_GB,
+    DEFAULT_STEPS,
+    PURPOSES,
+    Answers,
+    FolderCount,
+    Guided,
+    GuideError,
+    Length,
+    Purpose,
+    guide,
+    parse_length,
+)
+from cascade_tui.widgets.choice import Choice
+from cascade_tui.widgets.glyphs import GLYPHS, READY, printable
+from engine.config.backends import BACKEND_OPTIONS
+from engine.config.environment import Environment, Gpu, find_images, probe_environment
+from engine.run.files import atomic_write_text
+
+_ASKED_WITHOUT_GPU = CARDS_GB.index(24)
+
+
+@dataclass(frozen=True, slots=True)
+class _Counted:
+    count: FolderCount
+    refusal: str = ""
+
+
+def count_folder(folder: Path) -> FolderCount:
+    """Count pictures and their captions below a folder, up to the limit of `find_images`.
+
+    Raises:
+        OSError: it is no folder, or cannot be listed.
+    """
+    images, is_all = find_images(folder)
+    with_captions = sum(image.with_suffix(".txt").is_file() for image in images)
+    return FolderCount(len(images), with_captions, is_all)
+
+
+class FolderSuggester(Suggester):
+    """Goes on with the name of a folder; the disk is looked at in a thread."""
+
+    def __init__(self) -> None:
+        super().__init__(use_cache=False, case_sensitive=True)
+
+    async def get_suggestion(self, value: str) -> str | None:
+        """The first folder that begins so."""
+        option = BACKEND_OPTIONS["images"]["instance_data_dir"]
+        found = await asyncio.to_thread(suggest_paths, value, option) if value else []
+        return next((name for name in found if name.isprintable()), None)
+
+
+class GuideScreen(ModalScreen[Path | None]):
+    """Asks four things and writes a config; ends with its path, or None."""
+
+    BINDING_GROUP_TITLE = "Guide"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("ctrl+o", "write", "Write and open", id="guide.write", priority=True),
+        Binding("down", "app.focus_next", "Next question", show=False, id="guide.next"),
+        Binding("up", "app.focus_previous", "Question before", show=False, id="guide.before"),
+        Binding("escape", "leave", "Back", id="guide.leave"),
+    ]
+    DEFAULT_CSS = """
+    GuideScreen {
+        background: $background;
+        & #questions { padding: 0 2; height: 1fr; }
+        & #name { text-style: bold; color: $primary; margin-bottom: 1; }
+        & Horizontal { height: 1; }
+        & .asked { width: 15; }
+        & Input { width: 1fr; }
+        & .told { padding-left: 15; height: auto; color: $text-muted; margin-bottom: 1; }
+        & #chosen { height: auto; margin: 0 0 1 0; }
+        & #wrong { height: auto; color: $text-error; }
+    }
+    """
+
+    class Counted(Message):
+        """A thread has counted the folder that was typed as ``text``."""
+
+        def __init__(self, text: str, counted: _Counted) -> None:
+            super().__init__()
+            self.text, self.counted = text, counted
+
+    class Probed(Message):
+        """A thread has looked at this machine."""
+
+        def __init__(self, environment: Environment) -> None:
+            super().__init__()
+            self.environment = environment
+
+    def __init__(self, environment: Environment | None = None) -> None:
+        super().__init__()
+        self._environment = environment
+        self._cards: list[float] = list(CARDS_GB)
+        self._count: FolderCount | None = None
+        self._made: Guided | None = None
+
+    def compose(self) -> ComposeResult:
+        """The four questions, what follows from the answers, and the path."""
+        with VerticalScroll(id="questions", can_focus=False):
+            yield Static("A new config from four answers", id="name", markup=False)
+            yield from _asked("1 Pictures in", self._input("folder", "folder of your pictures"))
+            yield Static("tab or enter goes on", id="counted", classes="told", markup=False)
+            purposes = Choice(list(PURPOSES.values()), id="purpose")
+            yield from _asked("2 To learn", purposes)
+            yield from _asked("3 On a card of", Choice(["looking …"], id="card"))
+            yield from _asked("4 For", self._input("length", "3000 steps, 90 min, 2 h"))
+            yield Static(id="chosen", classes="told", markup=False)
+            yield from _asked("Write it to", self._input("path", "path of the new config"))
+            yield Static(id="wrong", markup=False)
+        yield Footer(show_command_palette=False, compact=True)
+
+    @staticmethod
+    def _input(name: str, placeholder: str) -> Input:
+        suggester = FolderSuggester() if name == "folder" else None
+        line = Input(placeholder=placeholder, compact=True, id=name, suggester=suggester)
+        line.cursor_blink = False
+        return line
+
+    def on_mount(self) -> None:
+        """Begin with the folder; look for GPUs meanwhile."""
+        self._text("length", f"{DEFAULT_STEPS[self._purpose]} steps")
+        self._text("path", _free_name())
+        self.query_one("#folder", Input).focus()
+        if self._environment is None:
+            self._probe()
+        else:
+            self._show_cards(self._environment.gpus)
+
+    @work(thread=True, group="probe")
+    def _probe(self) -> None:
+        self.post_message(self.Probed(probe_environment()))
+
+    @on(Probed)
+    def _probed(self, event: Probed) -> None:
+        self._environment = event.environment
+        self._show_cards(event.environment.gpus)
+        self._show()
+
+    def _show_cards(self, gpus: tuple[Gpu, ...]) -> None:
+        sizes = [f"{size} GB" for size in CARDS_GB]
+        if gpus:
+            largest = max(gpus, key=lambda gpu: gpu.total_bytes)
+            has = largest.total_bytes / 1e9
+            self._cards = [has, *CARDS_GB]
+            found = f"{has:.0f} GB: {printable(largest.name)}, found here"
+            self.query_one("#card", Choice).show([found, *sizes], 0)
+            return
+        self._cards = list(CARDS_GB)
+        labels = [f"{size} (none was found here)" for size in sizes]
+        self.query_one("#card", Choice).show(labels, _ASKED_WITHOUT_GPU)
+
+    # -- answers -------------------------------------------------------------------------------
+
+    @property
+    def _purpose(self) -> Purpose:
+        return list(PURPOSES)[self.query_one("#purpose", Choice).chosen]
+
+    def _text(self, name: str, text: str) -> None:
+        line = self.query_one(f"#{name}", Input)
+        line.value = text
+        line.cursor_position = len(text)
+
+    @on(Input.Changed, "#folder")
+    def _folder_typed(self, event: Input.Changed) -> None:
+        self._count = None
+        self._count_soon(event.value)
+        self._show()
+
+    @work(thread=True, exclusive=True, group="count")
+    def _count_soon(self, text: str) -> None:
+        if not text:  # an empty path would be the working directory
+            self.post_message(self.Counted(text, _Counted(FolderCount(0, 0))))
+            return
+        try:
+            counted = _Counted(count_folder(Path(os.path.expanduser(text))))
+        except (OSError, ValueError) as failure:  # a NUL in the name is a ValueError
+            reason = getattr(failure, "strerror", None) or str(failure)
+            counted = _Counted(FolderCount(0, 0), reason)
+        self.post_message(self.Counted(text, counted))
+
+    @on(Counted)
+    def _was_counted(self, event: Counted) -> None:
+        if event.text != self.query_one("#folder", Input).value:
+            return
+        self._count = None if event.counted.refusal or not event.text else event.counted.count
+        self.query_one("#counted", Static).update(_told(event.text, event.counted))
+        self._show()
+
+    @on(Choice.Changed)
+    def _chosen(self, event: Choice.Changed) -> None:
+        length = self.query_one("#length", Input)
+        if event.choice.id == "purpose" and length.value in {
+            f"{steps} steps" for steps in DEFAULT_STEPS.values()
+        }:
+            self._text("length", f"{DEFAULT_STEPS[self._purpose]} steps")
+        self._show()
+
+    @on(Input.Changed, "#length")
+    def _length_typed(self) -> None:
+        self._show()
+
+    def _show(self) -> None:
+        """What the answers lead to, or what is missing."""
+        self._made = None
+        wrong = ""
+        try:
+            length = parse_length(self.query_one("#length", Input).value)
+            if self._count is not None and self._environment is not None:
+                self._made = guide(self._answers(length, self._count))
+        except GuideError as failure:
+            wrong = f"{GLYPHS['error']} {failure}"
+        reasons = self._made.reasons if self._made else ()
+        chosen = "\n".join(f"{GLYPHS['hint']} {reason}" for reason in reasons)
+        self.query_one("#chosen", Static).update(chosen)
+        self.query_one("#wrong", Static).update(wrong)
+
+    def _answers(self, length: Length, count: FolderCount) -> Answers:
+        folder = Path(os.path.expanduser(self.query_one("#folder", Input).value)).absolute()
+        card = self._cards[self.query_one("#card", Choice).chosen]
+        packages = self._environment.packages if self._environment else frozenset[str]()
+        return Answers(folder, count, self._purpose, card, length, packages)
+
+    # -- the end -------------------------------------------------------------------------------
+
+    @on(Input.Submitted)
+    def _submitted(self, event: Input.Submitted) -> None:
+        if event.input.id == "path":
+            self.action_write()
+        else:
+            self.focus_next()
+
+    @on(Choice.Taken)
+    def _taken(self) -> None:
+        self.focus_next()
+
+    def action_leave(self) -> None:
+        """Back, without a config."""
+        self.dismiss(None)
+
+    def action_write(self) -> None:
+        """Write the config and open it."""
+        path = Path(os.path.expanduser(self.query_one("#path", Input).value.strip()))
+        if self._made is None:
+            self._say("answer the questions first: the folder must hold pictures")
+            self.query_one("#folder" if self._count is None else "#length", Input).focus()
+            return
+        if path.suffix != ".toml":
+            self._say("give a path that ends in .toml")
+            return
+        try:
+            if path.exists():
+                self._say(f"{path} is there already; give another name")
+                return
+            path.parent.mkdir(parents=True, exist_ok=True)
+            atomic_write_text(path, self._made.text)
+        except (OSError, ValueError) as failure:
+            self._say(f"{path} cannot be written: {getattr(failure, 'strerror', None) or failure}")
+            return
+        self.dismiss(path)
+
+    def _say(self, text: str) -> None:
+        self.query_one("#wrong", Static).update(f"{GLYPHS['error']} {printable(text)}")
+
+
+def _asked(question: str, answer: Input | Choice) -> ComposeResult:
+    with Horizontal():
+        yield Static(question, classes="asked", markup=False)
+        yield answer
+
+
+def _told(text: str, counted: _Counted) -> str:
+    if not text:
+        return "the folder of your pictures; its subfolders count too"
+    if counted.refusal:
+        return f"{GLYPHS['error']} {printable(counted.refusal)}"
+    count = counted.count
+    more = "" if count.is_all else "more than "
+    glyph = READY if count.num_images else GLYPHS["error"]
+    images = f"{count.num_images:,} picture{'s' * (count.num_images != 1)}"
+    return f"{glyph} {more}{images}, {count.num_captions:,} with a .txt beside them"
+
+
+def _free_name() -> str:
+    number, candidate = 1, Path("my-run.toml")
+    while candidate.exists():
+        number += 1
+        candidate = Path(f"my-run-{number}.toml")
+    return str(candidate)
