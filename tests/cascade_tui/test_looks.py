@@ -80,7 +80,7 @@ def test_log(snap_compare: Compare, run: RunDirectory, kind, size, theme) -> Non
         await until(pilot, lambda: isinstance(pilot.app.screen, LogScreen))
         await until(pilot, lambda: bool(pilot.app.screen.query(LogView)))
         view = pilot.app.screen.query_one(LogView)
-        wanted = {"empty": "no", "running": "step 500", "failed": "OutOfMemoryError"}[kind]
+        wanted = {"empty": "is empty", "running": "step 500", "failed": "OutOfMemoryError"}[kind]
         await until(pilot, lambda: wanted in view.plain)
         await pilot.pause()
 
