@@ -40,7 +40,7 @@ class DatasetsScreen(ModalScreen[str | None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "edit", "Edit", id="datasets.edit", priority=True),
         Binding("a", "add('images')", "Add folder", id="datasets.add_images"),
-        Binding("A", "add('text_embeds')", "Add text cache", id="datasets.add_text"),
+        Binding("A", "add('text_embeds')", "Add cache", id="datasets.add_text"),
         Binding("c", "duplicate", "Copy", id="datasets.copy"),
         Binding("x,delete", "remove", "Remove", id="datasets.remove"),
         Binding("b", "count", "Buckets", id="datasets.buckets"),
