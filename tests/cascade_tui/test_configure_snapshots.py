@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from form_pilot import checked_form, go_to, open_app
+from form_pilot import checked_form, go_to, open_app, until
 from form_project import WRONG, write_project
 from textual.pilot import Pilot
+
+from cascade_tui.screens.welcome import WelcomeScreen
 
 SIZES = [(80, 24), (120, 36)]
 pytestmark = pytest.mark.parametrize("size", SIZES, ids=["80x24", "120x36"])
@@ -17,11 +19,17 @@ pytestmark = pytest.mark.parametrize("size", SIZES, ids=["80x24", "120x36"])
 def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HF_HOME", "hf")
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     monkeypatch.delenv("NO_COLOR", raising=False)
 
 
 def test_welcome(snap_compare, size: tuple[int, int]):
-    assert snap_compare(open_app(None), terminal_size=size)
+    async def begin(pilot: Pilot[int]) -> None:
+        await pilot.press("o")
+        await until(pilot, lambda: isinstance(pilot.app.screen, WelcomeScreen))
+        await pilot.pause()
+
+    assert snap_compare(open_app(None), terminal_size=size, run_before=begin)
 
 
 def test_a_valid_config(snap_compare, size: tuple[int, int]):

@@ -11,13 +11,14 @@ from textual.pilot import Pilot
 from textual.widgets import Static
 
 from cascade_tui.app import CascadeApp
-from cascade_tui.screens.compare_runs import CompareRunsScreen
+from cascade_tui.screens.compare_runs import _read_one, describe
 from cascade_tui.screens.monitor import MonitorScreen
 from cascade_tui.screens.runs import RunsScreen
 from cascade_tui.screens.welcome import WelcomeScreen
 from cascade_tui.widgets.run_table import RunTable, make_row
 from engine.config.frozen import freeze
 from engine.config.loading import load_project
+from engine.run.paths import RunDirectory
 from tests.cascade_tui.run_fixture import write_run
 
 
@@ -75,7 +76,7 @@ async def test_without_runs_it_leads_to_the_examples_and_the_demo():
         await until(pilot, lambda: isinstance(pilot.app.screen, WelcomeScreen))
 
 
-async def test_marked_runs_are_compared_by_their_curves_results_and_options():
+def test_runs_are_compared_by_their_results_and_options():
     config = write_project(Path())
     project = load_project(config, environment=ENVIRONMENT, check=False)
     assert project.config is not None
@@ -84,21 +85,14 @@ async def test_marked_runs_are_compared_by_their_curves_results_and_options():
         freeze(project, run.root)
     text = run.config.read_text().replace("lora_rank = ", "lora_rank = 1", 1)
     run.config.write_text(text)
-    async with CascadeApp(runs_root=Path("out")).run_test(size=(80, 24)) as pilot:
-        await _lines(pilot)
-        await pilot.press("c")
-        await until(pilot, lambda: _said(pilot, "mark two runs"))
-        await pilot.press("space", "space", "c")
-        await until(pilot, lambda: isinstance(pilot.app.screen, CompareRunsScreen))
-        screen = pilot.app.screen
-        await until(pilot, lambda: screen.compared)
-        await pilot.pause()
-        told = str(screen.query_one("#table", Static).render())
-        assert "1 options differ" in told
-        assert "lora_rank" in told
-        assert "finished" in told
-        await pilot.press("y", "j", "escape")
-        await until(pilot, lambda: isinstance(pilot.app.screen, RunsScreen))
+    runs = [
+        _read_one(letter, RunDirectory(Path("out") / name), name)
+        for letter, name in (("A", "one"), ("B", "two"))
+    ]
+    told = describe(runs, 76).plain
+    assert "1 options differ" in told
+    assert "lora_rank" in told
+    assert "finished" in told
 
 
 async def test_a_config_made_of_a_run_has_its_own_folder_and_leaves_the_run_as_it_is():
