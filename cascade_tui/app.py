@@ -49,6 +49,7 @@ _WRITING = frozenset(
         "resume",
         "copy_config",
         "open_editor",
+        "write",
     ]
 )
 """Actions of any screen that change a run or a file."""

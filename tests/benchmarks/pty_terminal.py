@@ -55,6 +55,7 @@ class Terminal:
         fcntl.ioctl(self._fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
         self.termios_before = termios.tcgetattr(self._fd)
         self.chunks: list[tuple[float, bytes]] = []
+        self._is_over = False
         self._changed = threading.Condition()
         self._is_reading = threading.Event()
         self._is_reading.set()
@@ -62,7 +63,7 @@ class Terminal:
         self._thread.start()
 
     def _read(self) -> None:
-        while True:
+        while not self._is_over:
             self._is_reading.wait()
             try:
                 if not select.select([self._fd], [], [], 0.5)[0]:
@@ -218,6 +219,9 @@ class Terminal:
             os.waitpid(self.pid, 0)
         except (ProcessLookupError, ChildProcessError):
             pass
+        self._is_over = True
+        self._is_reading.set()
+        self._thread.join()  # or it would read from what next has the descriptor's number
         os.close(self._fd)
 
 

@@ -11,10 +11,11 @@ from textual.pilot import Pilot
 from textual.widgets import Static
 
 from cascade_tui.app import CascadeApp
-from cascade_tui.screens.compare_runs import _read_one, describe
+from cascade_tui.screens.compare_runs import CompareRunsScreen, _read_one, describe
 from cascade_tui.screens.monitor import MonitorScreen
 from cascade_tui.screens.runs import RunsScreen
 from cascade_tui.screens.welcome import WelcomeScreen
+from cascade_tui.widgets.line_chart import LineChart
 from cascade_tui.widgets.run_table import RunTable, make_row
 from engine.config.frozen import freeze
 from engine.config.loading import load_project
@@ -128,3 +129,22 @@ def test_how_long_ago_a_run_ended_changes_once_a_minute():
     rows = [make_row(facts | {"heartbeat_age_seconds": age}, "a") for age in (61.0, 119.0, 120.0)]
     assert rows[0] == rows[1] != rows[2]
     assert rows[0].cells == ("✖ lost at reboot", "3/9", "", "", "1 min ago")
+
+
+async def test_marked_runs_are_shown_beside_each_other_and_the_keys_work_there():
+    write_run(Path("a"), "finished")
+    write_run(Path("b"), "failed")
+    async with CascadeApp().run_test(size=(80, 24)) as pilot:
+        await _lines(pilot)
+        await pilot.press("c")
+        await until(pilot, lambda: _said(pilot, "mark two runs or more"))
+        await pilot.press("space", "space", "c")
+        await until(pilot, lambda: isinstance(pilot.app.screen, CompareRunsScreen))
+        screen = pilot.app.screen
+        await until(pilot, lambda: bool(screen.compared))
+        chart = screen.query_one(LineChart)
+        await until(pilot, lambda: "B b" in chart.plain)
+        await pilot.press("y", "j")
+        assert chart.is_log
+        await pilot.press("escape")
+        await until(pilot, lambda: isinstance(pilot.app.screen, RunsScreen))
