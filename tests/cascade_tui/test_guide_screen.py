@@ -27,6 +27,8 @@ def _words(screen: GuideScreen, name: str) -> str:
 async def test_four_answers_become_a_config_that_opens_with_no_error_but_missing_weights():
     write_project(Path())
     async with open_app(None).run_test(size=(80, 24)) as pilot:
+        await pilot.press("o")
+        await until(pilot, lambda: isinstance(pilot.app.screen, WelcomeScreen))
         await pilot.press("n")
         await until(pilot, lambda: isinstance(pilot.app.screen, GuideScreen))
         screen = pilot.app.screen
@@ -55,6 +57,8 @@ async def test_four_answers_become_a_config_that_opens_with_no_error_but_missing
 async def test_what_is_missing_is_said_nothing_is_overwritten_and_escape_goes_back():
     write_project(Path())
     async with open_app(None).run_test(size=(80, 24)) as pilot:
+        await pilot.press("o")
+        await until(pilot, lambda: isinstance(pilot.app.screen, WelcomeScreen))
         await pilot.press("n")
         await until(pilot, lambda: isinstance(pilot.app.screen, GuideScreen))
         screen = pilot.app.screen

@@ -38,7 +38,13 @@ def test_a_runs_checkpoint_gives_its_own_export_and_its_own_validation_picture(
 
 
 def _check_export(run, folder: Path) -> None:
-    request = {"run": str(run.root), "step": None, "no_ema": False, "target": str(folder)}
+    request = {
+        "run": str(run.root),
+        "step": None,
+        "no_ema": False,
+        "target": str(folder),
+        "push": False,
+    }
     export(request | {"formats": ["comfyui", "peft"]})
     ours, theirs = folder / "lora-comfyui.safetensors", run.export / "lora-comfyui.safetensors"
     first, second = load_file(ours), load_file(theirs)
