@@ -101,11 +101,20 @@ async def _take_all(config: Path | None, run: Path | None, folder: Path) -> list
         suffix = f"{size[0]}x{size[1]}"
         shots: list[tuple[str, CascadeApp, tuple[str, ...]]] = []
         if config is not None:
-            shots.append(("configure", CascadeApp(config), ("n",)))
+            shots += [
+                (name, CascadeApp(config), keys)
+                for name, keys in (("configure", ("n",)), ("datasets", ("B", "b")))
+            ]
         if run is not None:
+            shots.append(("runs", CascadeApp(runs_root=run.parent), ()))
             shots += [
                 (name, CascadeApp(run_directory=run), keys)
-                for name, keys in (("monitor", ()), ("gallery", ("4",)), ("log", ("5",)))
+                for name, keys in (
+                    ("monitor", ()),
+                    ("chart", ("f", *["left"] * 12)),
+                    ("gallery", ("4",)),
+                    ("log", ("5",)),
+                )
             ]
         for name, app, keys in shots:
             path = folder / f"{name}-{suffix}"

@@ -90,6 +90,7 @@ class ConfigureScreen(DraftScreen):
 
     def _show_title(self, num_visible: int, num_fields: int) -> None:
         parts = [f"Configure  {self.draft.document.path}"]
+        parts += ["read only"] if self._owner.is_readonly else []
         words = sorted(self._filters) + ([f"/{self._query}"] if self._query else [])
         if words:
             parts.append(f"{num_visible} of {num_fields} fields: {', '.join(words)} (esc: all)")

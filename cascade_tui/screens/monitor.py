@@ -112,7 +112,9 @@ class MonitorScreen(Screen[None]):
         &.-narrow #images_per_second, &.-medium #images_per_second { display: none; }
         &.-wide ConsoleView { display: block; }
 
-        &.-over #outcome { display: block; }
+        &.-over #outcome { display: block; color: $text-success; }
+        &.-stopped #outcome { color: $text-warning; }
+        &.-broken #outcome { color: $text-error; }
         &.-broken ConsoleView { display: block; }
         &.-broken.-narrow Thumbnails { display: none; }
 
@@ -223,6 +225,7 @@ class MonitorScreen(Screen[None]):
         state = snapshot.state.name
         with self.app.batch_update():
             self.set_class(state in _OVER, "-over")
+            self.set_class(state == "stopped", "-stopped")
             self.set_class(state in ("failed", "lost", "lost-at-reboot"), "-broken")
             # Loops over none or one: a message may arrive while the screen is taken apart.
             for header in self.query(RunHeader):

@@ -171,9 +171,11 @@ def describe_preset(preset: Preset, suits: Fit, changes: Sequence[Change], width
     if not changes:
         text.append(f"{READY} all of its {num_same} values are set so already\n")
     else:
-        names = min(max(len(change.key) for change in changes), max(12, width // 2))
         before = max(len(shown_value(change.before) or "(empty)") for change in changes)
-        before = max(6, min(before, (width - names) // 2 - 4))
+        after = max(len(shown_value(change.after) or "(empty)") for change in changes)
+        before, after = max(6, min(before, width // 5)), min(after, width // 3)
+        longest = max(len(change.key) for change in changes)
+        names = max(12, min(longest, width - before - after - 6))
         text.append(f"{fit('', names)}  {fit('now', before)}    with it\n", "dim")
         for change in changes:
             now = shown_value(change.before) or "(empty)"

@@ -28,8 +28,9 @@ _MOST_COMPARED = 4
 _EMPTY = """\
 No run below this folder yet. To begin:
 
+  o, then n  a config for your own pictures, from four answers
   o          an example to begin from, or a path to open
-  d          how to train the demo: a tiny model on photographs that are shipped
+  d          how to train the demo, a tiny model
   ctrl+p     everything that can be done here
 
 Runs elsewhere:  cascade-tui --runs FOLDER
@@ -46,7 +47,7 @@ class RunsScreen(Screen[None]):
         Binding(
             "n", "copy_config", "New from it", tooltip="a new config made of it", id="runs.clone"
         ),
-        Binding("y", "copy", "Copy path", id="runs.copy"),
+        Binding("y", "copy", "Copy path", show=False, id="runs.copy"),
         Binding("slash", "filter", "Filter", key_display="/", id="runs.filter"),
         Binding("o", "begin", "Begin", tooltip="open a path, or begin anew", id="runs.begin"),
         Binding("d", "demo", "Demo", show=False, tooltip="how to train the demo", id="runs.demo"),
@@ -132,7 +133,7 @@ class RunsScreen(Screen[None]):
         self.set_class(not rows, "-empty")
         table.show(shown)
         alive = sum(bool(facts["alive"]) for facts in self._reports)
-        news = [f"{len(shown)} of {len(rows)}" if words else f"{len(rows)} runs", f"{alive} alive"]
+        news = [f"{len(shown)} of {len(rows)}" if words else count_of(len(rows)), f"{alive} alive"]
         if table.marked:
             news.append(f"{len(table.marked)} marked (c compares)")
         told = ", ".join(news) if rows else ""
@@ -266,3 +267,8 @@ def _rank(facts: dict[str, Any]) -> tuple[bool, float]:
 def _name(facts: dict[str, Any], root: Path) -> str:
     path = Path(facts["run"])
     return str(path.relative_to(root)) if path != root else path.absolute().name
+
+
+def count_of(number: int) -> str:
+    """``1 run``, ``3 runs``."""
+    return f"{number} run{'' if number == 1 else 's'}"

@@ -71,7 +71,7 @@ class LineChart(RowWidget):
     DEFAULT_CSS = """
     LineChart {
         height: 1fr;
-        & .line-chart--frame { color: $surface-lighten-3; }
+        & .line-chart--frame { color: $foreground 30%; }
         & .line-chart--title { color: $foreground; }
         & .line-chart--axis { color: $text-muted; }
         & .line-chart--band { color: $primary 55%; }

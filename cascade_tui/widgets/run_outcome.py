@@ -33,11 +33,11 @@ def outcome_text(snapshot: RunSnapshot, run: RunDirectory) -> Text:
             del lines[0]
         lines.append(f"log: {run.console_log}")
         text = "".join(f"\n{line}" for line in lines if line)
-        return Text.assemble((f"{glyph} {_ending(snapshot)}", "bold red"), text)
+        return Text.assemble((f"{glyph} {_ending(snapshot)}", "bold"), text)
     if state.name == "stopped":
         saved = snapshot.last_checkpoint
         kept = "" if saved is None else f"; checkpoint of step {saved}, launch again to go on"
-        return Text(f"{glyph} {_ending(snapshot)}{kept}", style="yellow")
+        return Text(f"{glyph} {_ending(snapshot)}{kept}")
     if state.name == "finished":
         files = [os.path.relpath(path, run.root) for path in snapshot.exports]
         lines = [f"{glyph} finished at step {snapshot.step}"]
@@ -46,7 +46,7 @@ def outcome_text(snapshot: RunSnapshot, run: RunDirectory) -> Text:
             lines += [f"  {name}" for name in files]
         if snapshot.pushed_to:
             lines.append(f"pushed to {snapshot.pushed_to}")
-        return Text("\n".join(lines), style="green")
+        return Text("\n".join(lines))
     return Text()
 
 

@@ -32,7 +32,7 @@ class Thumbnails(Widget):
 
     DEFAULT_CSS = """
     Thumbnails {
-        border: round $surface-lighten-3;
+        border: round $foreground 30%;
         border-title-color: $foreground;
         border-subtitle-color: $text-muted;
         padding: 0 1;

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from form_pilot import checked_form, open_app, until
 from form_project import ENVIRONMENT, write_project
+from textual.widgets import Static
 
 from cascade_tui import cli
 from cascade_tui.app import CascadeApp
@@ -45,6 +46,7 @@ async def test_read_only_saves_no_config_and_commands_no_run():
     app = CascadeApp(path, environment=ENVIRONMENT, is_readonly=True)
     async with app.run_test(size=(80, 24)) as pilot:
         form = await checked_form(pilot)
+        assert "read only" in str(form.query_one("#title", Static).content)
         form.draft.set("learning_rate", 3e-5)
         await pilot.press("w", "L")
         assert not form.save()
