@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import math
 import shutil
 import tempfile
 from collections.abc import Iterable, Sequence
@@ -13,6 +13,7 @@ from engine import __version__
 from engine.config.fields import TrainingConfig
 from engine.config.hub import hub_failures
 from engine.config.weight_files import is_folder
+from engine.run.events import EventReader
 from engine.run.paths import RunDirectory
 from engine.training.exporting import NAMES
 
@@ -89,44 +90,47 @@ def push(
     """
     from huggingface_hub import HfApi
 
-    repository = create_repository(config)
-    pictures = last_pictures(run, step)
-    with tempfile.TemporaryDirectory(prefix="cascade-push-") as temporary:
-        beside = Path(temporary)
-        (beside / "images").mkdir()
-        for number, picture in enumerate(pictures):
-            shutil.copyfile(picture.path, beside / "images" / f"{number}.png")
-        card = model_card(config, repository, formats, step, pictures)
-        (beside / "README.md").write_text(card, encoding="utf-8")
-        message = f"Step {step}, trained with cascade-tui {__version__}"
-        wanted = [pattern for name in formats for pattern in (NAMES[name], f"{NAMES[name]}/*")]
-        api = HfApi()
-        try:
-            api.upload_folder(
-                repo_id=repository,
-                folder_path=folder,
-                commit_message=message,
-                allow_patterns=wanted,
-            )
+    repository, api = create_repository(config), HfApi()
+    wanted = [pattern for name in formats for pattern in (NAMES[name], f"{NAMES[name]}/*")]
+    try:
+        api.upload_folder(
+            repo_id=repository,
+            folder_path=folder,
+            commit_message=f"Step {step}, trained with cascade-tui {__version__}",
+            allow_patterns=wanted,
+        )
+        with tempfile.TemporaryDirectory(prefix="cascade-push-") as beside:
+            _write_card(Path(beside), config, repository, formats, step, last_pictures(run, step))
             api.upload_folder(repo_id=repository, folder_path=beside, commit_message="Model card")
-        except hub_failures() as failure:
-            raise PublishingError(
-                f"{repository} took not all of {folder}: {_reason(failure)}. The files are there; "
-                f"`cascade-tui export {run.root} --push` tries again"
-            ) from failure
+    except hub_failures() as failure:
+        raise PublishingError(
+            f"{repository} took not all of {folder}: {_reason(failure)}. The files are there; "
+            f"`cascade-tui export {run.root} --push` tries again"
+        ) from failure
     return f"{api.endpoint}/{repository}"
+
+
+def _write_card(
+    folder: Path,
+    config: TrainingConfig,
+    repository: str,
+    formats: Sequence[str],
+    step: int,
+    pictures: Sequence[Picture],
+) -> None:
+    """Write README.md, and beside it the pictures that it shows."""
+    (folder / "images").mkdir()
+    for number, picture in enumerate(pictures):
+        shutil.copyfile(picture.path, folder / "images" / f"{number}.png")
+    card = model_card(config, repository, formats, step, pictures)
+    (folder / "README.md").write_text(card, encoding="utf-8")
 
 
 def last_pictures(run: RunDirectory, step: int) -> tuple[Picture, ...]:
     """The pictures of the newest validation up to ``step``: the decoded ones where there are."""
     best: dict[int, dict[tuple[str, int], Picture]] = {}
-    if not run.events.exists():
-        return ()
-    for line in run.events.read_bytes().splitlines():
-        if b'"image"' not in line:
-            continue
-        event = json.loads(line)
-        if event["kind"] != "image" or event["step"] > step:
+    for event in EventReader(run.events).poll(math.inf):
+        if event.get("kind") != "image" or event["step"] > step:
             continue
         path = run.root / event["path"]
         key = (event["prompt"], event["seed"])
