@@ -62,6 +62,7 @@ def read_run(run: RunDirectory) -> RunSnapshot:
     Raises UnreadableRunError if its events cannot be read.
     """
     reader = RunReader(run)
+    reader.restore()
     reader.poll()
     while reader.has_more and not reader.snapshot.trouble:
         reader.poll()

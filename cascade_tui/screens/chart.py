@@ -13,8 +13,9 @@ from textual.message import Message
 from textual.screen import Screen
 from textual.widgets import Footer
 
-from cascade_tui.follow.reader import BANDS, RunReader
+from cascade_tui.follow.reader import BANDS
 from cascade_tui.follow.snapshot import RunSnapshot
+from cascade_tui.plots.data import UnreadableRunError, read_run
 from cascade_tui.screens.other_runs import OtherRuns
 from cascade_tui.widgets.chart_window import ChartWindow
 from cascade_tui.widgets.line_chart import SMOOTHING, LineChart, Overlay
@@ -221,19 +222,13 @@ class ChartScreen(Screen[None]):
 
     def _read(self, runs: Sequence[RunDirectory]) -> None:
         """In a thread: the other runs as they are at this moment."""
-        self.post_message(self.Read([_read_whole(run) for run in runs]))
+        try:
+            self.post_message(self.Read([read_run(run) for run in runs]))
+        except UnreadableRunError as failure:
+            self.app.call_from_thread(self.notify, str(failure), severity="warning", markup=False)
 
     @on(Read)
     def _others_read(self, message: Read) -> None:
         self._others = list(message.snapshots)
         if self._snapshot is not None:
             self.show(self._snapshot)
-
-
-def _read_whole(run: RunDirectory) -> RunSnapshot:
-    reader = RunReader(run)
-    reader.restore()
-    reader.poll()
-    while reader.has_more:
-        reader.poll()
-    return reader.snapshot

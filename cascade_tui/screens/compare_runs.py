@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import string
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 from rich.text import Text
@@ -26,6 +26,7 @@ from engine.config.frozen import FrozenConfigError, load_frozen
 from engine.config.reading import shown
 from engine.run.paths import RunDirectory
 
+_EMPTY = "none of them has a loss yet"
 _NAMES_FIT = 100
 """Columns from which on an option's name gets more room."""
 
@@ -36,16 +37,11 @@ class Compared:
 
     letter: str
     name: str
-    snapshot: RunSnapshot | None
-    values: Mapping[str, Any]
+    snapshot: RunSnapshot | None = None
+    smoothed: Series = field(default_factory=Series)
+    """The loss; smoothing a long run takes time."""
+    values: Mapping[str, Any] = field(default_factory=dict)
     trouble: str = ""
-
-    @property
-    def smoothed(self) -> Series:
-        """The loss, smoothed as the chart's line is; empty without any."""
-        if self.snapshot is None:
-            return Series()
-        return self.snapshot.series["loss"].smoothed(SMOOTHING[3])
 
 
 class CompareRunsScreen(Screen[None]):
@@ -86,8 +82,7 @@ class CompareRunsScreen(Screen[None]):
         """The chart above the table."""
         names = "   ".join(f"{letter} {name}" for letter, _, name in self._runs)
         yield Static(names, id="title", markup=False)
-        letter, _, name = self._runs[0]
-        yield LineChart(f"loss, {letter} {name}", empty=f"{letter} has no loss", has_band=False)
+        yield LineChart("loss", empty="reading…", has_band=False)
         with VerticalScroll():
             yield Static(id="table", markup=False)
         yield Footer(show_command_palette=False, compact=True)
@@ -108,7 +103,9 @@ class CompareRunsScreen(Screen[None]):
         """Show them."""
         self.compared = message.runs
         for chart in self.query(LineChart):
-            first, *others = self.compared
+            # A run without a loss yet leaves the place of the first curve to one that has one.
+            first, *others = sorted(self.compared, key=lambda run: not len(run.smoothed))
+            chart.name_again(f"loss, {first.letter} {first.name}", empty=_EMPTY, has_band=False)
             overlays = [Overlay(run.letter, run.name, run.smoothed) for run in others]
             chart.show(first.smoothed, 0, overlays)
         self._show()
@@ -140,14 +137,13 @@ def _read_one(letter: str, run: RunDirectory, name: str) -> Compared:
     try:
         snapshot = read_run(run)
     except UnreadableRunError as failure:
-        return Compared(letter, name, None, {}, str(failure))
+        return Compared(letter, name, trouble=str(failure))
+    read = Compared(letter, name, snapshot, snapshot.series["loss"].smoothed(SMOOTHING[3]))
     try:
         frozen = load_frozen(run.root)
     except FrozenConfigError as failure:
-        return Compared(letter, name, snapshot, {}, str(failure))
-    return Compared(
-        letter, name, snapshot, values_of(frozen.config, frozen.backends, frozen.prompts)
-    )
+        return replace(read, trouble=str(failure))
+    return replace(read, values=values_of(frozen.config, frozen.backends, frozen.prompts))
 
 
 def describe(runs: Sequence[Compared], width: int) -> Text:
@@ -173,7 +169,7 @@ def describe(runs: Sequence[Compared], width: int) -> Text:
     keys = dict.fromkeys(
         item.key for run in told[1:] for item in differences(told[0].values, run.values)
     )
-    title = f"{len(keys)} options differ" if keys else "no option differs"
+    title = f"{len(keys) or 'no'} option{'s differ' if len(keys) > 1 else ' differs'}"
     title = title if len(told) > 1 else "their options cannot be compared"
     text.append(f"\n{title}\n", "bold")
     for key in keys:

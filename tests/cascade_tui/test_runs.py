@@ -91,7 +91,7 @@ def test_runs_are_compared_by_their_results_and_options():
         for letter, name in (("A", "one"), ("B", "two"))
     ]
     told = describe(runs, 76).plain
-    assert "1 options differ" in told
+    assert "1 option differs" in told
     assert "lora_rank" in told
     assert "finished" in told
 
