@@ -20,14 +20,14 @@ os.environ.setdefault("TEXTUAL_FPS", "10" if _IS_REMOTE else "30")
 os.environ.setdefault("TEXTUAL_ANIMATIONS", "none")
 
 from textual.actions import ActionParseResult, parse
-from textual.app import App, SystemCommand
+from textual.app import SystemCommand
 from textual.binding import Binding, BindingType
 from textual.dom import DOMNode
 from textual.screen import Screen
 
 from cascade_tui.notifying import NotifyBy
 from cascade_tui.screens.help import HelpScreen
-from cascade_tui.themes import COLOUR_BLIND, HIGH_CONTRAST, THEMES, remember_theme, remembered_theme
+from cascade_tui.themes import ThemedApp
 from engine.run.paths import RunDirectory
 
 if TYPE_CHECKING:  # who watches a run need not wait for the form's imports
@@ -56,7 +56,7 @@ _WRITING = frozenset(
 _SIGNALS = (signal.SIGHUP, signal.SIGTERM)
 
 
-class CascadeApp(App[int], inherit_bindings=False):
+class CascadeApp(ThemedApp, inherit_bindings=False):
     """Configure a run, launch it, watch it. Leaving it never stops a run."""
 
     TITLE = "cascade-tui"
@@ -103,8 +103,8 @@ class CascadeApp(App[int], inherit_bindings=False):
         self._environment = environment
         self._notify_by = notify_by
         self._runs_root = runs_root or Path()
-        self._use_theme(theme)
         self.is_readonly = is_readonly
+        self.use_theme(theme)
         self.run_directory = RunDirectory(run_directory) if run_directory else None
         self.configure: ConfigureScreen | ParseErrorScreen | None = None
         self.monitor: Screen[Any] | None = None
@@ -124,29 +124,6 @@ class CascadeApp(App[int], inherit_bindings=False):
             self.open_run(self.run_directory)
         else:
             self.action_show_runs()
-
-    def _use_theme(self, chosen: str | None) -> None:
-        """The theme that was asked for, else the one remembered, else textual's own."""
-        self.register_theme(HIGH_CONTRAST)
-        self.register_theme(COLOUR_BLIND)
-        wanted = THEMES[chosen] if chosen else remembered_theme()
-        if wanted in self.available_themes:
-            self.theme = wanted
-
-    def action_next_theme(self) -> None:
-        """The next of our themes, remembered."""
-        names = list(THEMES.values())
-        number = names.index(self.theme) + 1 if self.theme in names else 0
-        self.theme = names[number % len(names)]
-
-    def watch_theme(self, theme: str) -> None:
-        """Remember a theme that is chosen while the app runs."""
-        if not self.is_running or self.is_readonly:
-            return
-        try:
-            remember_theme(theme)
-        except OSError as failure:
-            self.notify(f"the theme is not remembered: {failure.strerror}", markup=False)
 
     async def run_action(
         self,

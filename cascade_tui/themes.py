@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from textual.app import App
 from textual.theme import Theme
 
 from engine.run.files import atomic_write_text
@@ -65,3 +66,32 @@ def remember_theme(name: str) -> None:
     path = theme_file()
     path.parent.mkdir(parents=True, exist_ok=True)
     atomic_write_text(path, f"{name}\n", durable=False)
+
+
+class ThemedApp(App[int], inherit_bindings=False):
+    """An app with these themes; one that is chosen while it runs is remembered."""
+
+    is_readonly = False
+
+    def use_theme(self, chosen: str | None) -> None:
+        """The theme that was asked for, else the one remembered, else textual's own."""
+        self.register_theme(HIGH_CONTRAST)
+        self.register_theme(COLOUR_BLIND)
+        wanted = THEMES[chosen] if chosen else remembered_theme()
+        if wanted in self.available_themes:
+            self.theme = wanted
+
+    def action_next_theme(self) -> None:
+        """The next of our themes, remembered."""
+        names = list(THEMES.values())
+        number = names.index(self.theme) + 1 if self.theme in names else 0
+        self.theme = names[number % len(names)]
+
+    def watch_theme(self, theme: str) -> None:
+        """Remember a theme that is chosen while the app runs."""
+        if not self.is_running or self.is_readonly:
+            return
+        try:
+            remember_theme(theme)
+        except OSError as failure:
+            self.notify(f"the theme is not remembered: {failure.strerror}", markup=False)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from textual import on
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.message import Message
 from textual.screen import Screen
@@ -21,6 +20,7 @@ from cascade_tui.notifying import NotifyBy
 from cascade_tui.screens.chart import CHARTS, ChartScreen
 from cascade_tui.screens.confirm import Confirm
 from cascade_tui.screens.gpus import GpuScreen
+from cascade_tui.screens.monitor_keys import MONITOR_KEYS
 from cascade_tui.screens.picture import PictureScreen
 from cascade_tui.steering import NothingRunsError, steer
 from cascade_tui.widgets.alert_strip import AlertStrip
@@ -53,34 +53,7 @@ class MonitorScreen(Screen[None]):
     """Follows one run directory. Closing it does nothing to the run."""
 
     BINDING_GROUP_TITLE = "Monitor"
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("c", "steer('checkpoint')", "Checkpoint", id="monitor.checkpoint"),
-        Binding("v", "steer('validate')", "Validate", id="monitor.validate"),
-        Binding("p", "pause", "Pause", id="monitor.pause"),
-        Binding("S", "stop", "Stop…", id="monitor.stop"),
-        Binding("A", "abort", "Abort…", id="monitor.abort"),
-        Binding("i", "change", "Change…", id="monitor.change"),
-        Binding("l", "app.show_log", "Log", id="monitor.log"),
-        Binding("g", "app.show_gallery", "Gallery", show=False, id="monitor.gallery"),
-        Binding(
-            "exclamation_mark", "alerts", "Alerts", show=False, key_display="!", id="monitor.alerts"
-        ),
-        Binding("u", "gpus", "GPUs", show=False, id="monitor.gpus"),
-        Binding("z", "toggle_console", "Console", show=False, id="monitor.console"),
-        Binding("f", "chart", "Chart", show=False, id="monitor.chart"),
-        Binding("0", "whole", "All steps", show=False, id="monitor.whole"),
-        Binding("y", "toggle_log_axis", "Log axis", show=False, id="monitor.log_axis"),
-        Binding("plus,equals_sign", "smooth(1)", "Smoother", show=False, id="monitor.smoother"),
-        Binding("minus", "smooth(-1)", "Rougher", show=False, id="monitor.rougher"),
-        Binding("left,h", "scrub(-1)", "Earlier pictures", show=False, id="monitor.earlier"),
-        Binding("right", "scrub(1)", "Later pictures", show=False, id="monitor.later"),
-        Binding("enter", "picture", "Picture", show=False, id="monitor.picture"),
-        Binding("up,k", "scroll(1)", "Console up", show=False, id="monitor.up"),
-        Binding("down,j", "scroll(-1)", "Console down", show=False, id="monitor.down"),
-        Binding("pageup", "scroll(20)", "Console page up", show=False, id="monitor.page_up"),
-        Binding("pagedown", "scroll(-20)", "Console page down", show=False, id="monitor.page_down"),
-        Binding("escape", "small_console", "Back", show=False, id="monitor.back"),
-    ]
+    BINDINGS = MONITOR_KEYS
     HORIZONTAL_BREAKPOINTS = [  # noqa: RUF012 (Textual declares it so)
         (0, "-narrow"),
         (100, "-medium"),

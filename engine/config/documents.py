@@ -19,8 +19,11 @@ from typing import TYPE_CHECKING, Any, Literal
 from engine.config.fields import OPTIONS
 from engine.config.json_text import (
     Node,
+    Place,
     TextSyntaxError,
     appended,
+    node_at,
+    offset_of,
     parse_json,
     position,
     removed,
@@ -33,7 +36,6 @@ if TYPE_CHECKING:
     import tomlkit
 
 Format = Literal["json", "toml"]
-Path_ = tuple[str | int, ...]
 
 BACKENDS = "data_backend"
 PROMPTS = "validation_prompts"
@@ -67,7 +69,7 @@ class Document:
         self._mark = b""
         self._toml: tomlkit.TOMLDocument | None = None
         self._json: Node | None = None
-        self._lines: dict[Path_, int] | None = None
+        self._lines: dict[Place, int] | None = None
         self._saved_text = text
         self._parse(text)
 
@@ -148,9 +150,9 @@ class Document:
         place = self._locate(key)
         return None if place is None else self._line_at(place)
 
-    def _line_at(self, place: Path_) -> int | None:
+    def _line_at(self, place: Place) -> int | None:
         if self._json is not None:
-            offset = _offset_of(self._json, place)
+            offset = offset_of(self._json, place)
             return None if offset is None else position(self._text, offset)[0]
         if self._lines is None:
             from engine.config.toml_text import find_lines
@@ -185,7 +187,7 @@ class Document:
         if place is None or not self._find(place)[0]:
             return
         if self._json is not None:
-            container = _node_at(self._json, place[:-1])
+            container = node_at(self._json, place[:-1])
             assert container is not None
             names: list[str | int] = [name for name, _, _ in container.members]
             index = names.index(place[-1]) if names else int(place[-1])
@@ -293,7 +295,7 @@ class Document:
         assert self._toml is not None
         return self._toml.unwrap()
 
-    def _locate(self, key: str, *, creating: bool = False) -> Path_ | None:
+    def _locate(self, key: str, *, creating: bool = False) -> Place | None:
         """The steps from the root to ``key`` as it is spelled in the file."""
         content = self._content()
         indexed = _INDEXED.fullmatch(key)
@@ -305,7 +307,7 @@ class Document:
         if table == PROMPTS:
             return (name,) if self._is_prompt_library(content) else (PROMPTS, name)
         backends = content if isinstance(content, list) else content.get(BACKENDS, [])
-        base: Path_ = () if isinstance(content, list) else (BACKENDS,)
+        base: Place = () if isinstance(content, list) else (BACKENDS,)
         index = _backend_index(backends, name)
         if index is None:
             return (*base, len(backends)) if creating and not inner else None
@@ -324,7 +326,7 @@ class Document:
             and all(isinstance(text, str) for text in content.values())
         )
 
-    def _find(self, place: Path_ | None) -> tuple[bool, Any]:
+    def _find(self, place: Place | None) -> tuple[bool, Any]:
         if place is None:
             return False, None
         value = self._content()
@@ -335,13 +337,13 @@ class Document:
                 return False, None
         return True, value
 
-    def _set_json(self, place: Path_, value: Any) -> None:
+    def _set_json(self, place: Place, value: Any) -> None:
         assert self._json is not None
-        node = _node_at(self._json, place)
+        node = node_at(self._json, place)
         if node is not None:
             self._parse(replaced(self._text, node, value))
             return
-        container = _node_at(self._json, place[:-1])
+        container = node_at(self._json, place[:-1])
         if container is None:  # the table itself is new
             first: Any = [value] if isinstance(place[-1], int) else {place[-1]: value}
             self._parse(appended(self._text, self._json, first, str(place[0])))
@@ -349,7 +351,7 @@ class Document:
         key = None if isinstance(place[-1], int) else place[-1]
         self._parse(appended(self._text, container, value, key))
 
-    def _set_toml(self, place: Path_, value: Any) -> None:
+    def _set_toml(self, place: Place, value: Any) -> None:
         import tomlkit
 
         from engine.config.toml_text import to_item
@@ -372,7 +374,7 @@ class Document:
             container[place[-1]] = to_item(value)
         self._refresh()
 
-    def _container(self, place: Path_) -> Any:
+    def _container(self, place: Place) -> Any:
         container: Any = self._toml
         for step in place:
             container = container[step]
@@ -401,33 +403,6 @@ def _backend_index(backends: Any, name: str) -> int | None:
         if isinstance(backend, Mapping) and name in (backend.get("id"), backend.get("--id")):
             return index
     return int(name) if name.isdecimal() and int(name) < len(backends) else None
-
-
-def _node_at(root: Node, place: Path_) -> Node | None:
-    node: Node | None = root
-    for step in place:
-        if node is None:
-            return None
-        if isinstance(step, int):
-            node = node.items[step] if step < len(node.items) else None
-        else:
-            found = node.member(step)
-            node = found[1] if found else None
-    return node
-
-
-def _offset_of(root: Node, place: Path_) -> int | None:
-    """Where a key, or for a list's item its value, begins; of an absent option its table."""
-    parent = _node_at(root, place[:-1])
-    if parent is None or not place:
-        return None
-    if isinstance(place[-1], int):
-        item = _node_at(parent, place[-1:])
-        return item.start if item else None
-    found = parent.member(place[-1])
-    if found is not None:
-        return found[0]
-    return parent.start if len(place) > 1 else None
 
 
 def to_json(values: Any) -> str:

@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+Place = tuple[str | int, ...]
+"""Keys and positions, from the outermost."""
 _SPACE = re.compile(r"[ \t\n\r]*")
 _SCALAR = re.compile(r"[^\s,\]}]+")
 _DECODER = json.JSONDecoder()
@@ -229,3 +231,31 @@ def _explained(text: str, failure: json.JSONDecodeError) -> TextSyntaxError:
     elif not rest and message == _EXPLAINED["Expecting ',' delimiter"]:
         message = "the file ends here, but a bracket is still open"
     return TextSyntaxError(message, *position(text, offset))
+
+
+def node_at(root: Node, place: Place) -> Node | None:
+    """The value at a place below ``root``; None if there is none."""
+    node: Node | None = root
+    for step in place:
+        if node is None:
+            return None
+        if isinstance(step, int):
+            node = node.items[step] if step < len(node.items) else None
+        else:
+            found = node.member(step)
+            node = found[1] if found else None
+    return node
+
+
+def offset_of(root: Node, place: Place) -> int | None:
+    """Where a key, or for a list's item its value, begins; of an absent option its table."""
+    parent = node_at(root, place[:-1])
+    if parent is None or not place:
+        return None
+    if isinstance(place[-1], int):
+        item = node_at(parent, place[-1:])
+        return item.start if item else None
+    found = parent.member(place[-1])
+    if found is not None:
+        return found[0]
+    return parent.start if len(place) > 1 else None
