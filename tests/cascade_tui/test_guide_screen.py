@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from form_pilot import checked_form, open_app, until, write
 from form_project import write_project
+from textual.pilot import Pilot
 from textual.widgets import Input, Static
 
 from cascade_tui.screens.guide import GuideScreen
@@ -20,6 +21,16 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
 
 
+async def _opened(pilot: Pilot[int]) -> GuideScreen:
+    await pilot.press("o")
+    await until(pilot, lambda: isinstance(pilot.app.screen, WelcomeScreen))
+    await pilot.press("n")
+    await until(pilot, lambda: isinstance(pilot.app.screen, GuideScreen))
+    screen = pilot.app.screen
+    assert isinstance(screen, GuideScreen)
+    return screen
+
+
 def _words(screen: GuideScreen, name: str) -> str:
     return str(screen.query_one(f"#{name}", Static).render())
 
@@ -27,12 +38,7 @@ def _words(screen: GuideScreen, name: str) -> str:
 async def test_four_answers_become_a_config_that_opens_with_no_error_but_missing_weights():
     write_project(Path())
     async with open_app(None).run_test(size=(80, 24)) as pilot:
-        await pilot.press("o")
-        await until(pilot, lambda: isinstance(pilot.app.screen, WelcomeScreen))
-        await pilot.press("n")
-        await until(pilot, lambda: isinstance(pilot.app.screen, GuideScreen))
-        screen = pilot.app.screen
-        assert isinstance(screen, GuideScreen)
+        screen = await _opened(pilot)
         await write(pilot, "phot")
         folder = screen.query_one("#folder", Input)
         await until(pilot, lambda: folder._suggestion == "photographs/")
@@ -57,12 +63,7 @@ async def test_four_answers_become_a_config_that_opens_with_no_error_but_missing
 async def test_what_is_missing_is_said_nothing_is_overwritten_and_escape_goes_back():
     write_project(Path())
     async with open_app(None).run_test(size=(80, 24)) as pilot:
-        await pilot.press("o")
-        await until(pilot, lambda: isinstance(pilot.app.screen, WelcomeScreen))
-        await pilot.press("n")
-        await until(pilot, lambda: isinstance(pilot.app.screen, GuideScreen))
-        screen = pilot.app.screen
-        assert isinstance(screen, GuideScreen)
+        screen = await _opened(pilot)
         screen.query_one("#folder", Input).value = "nowhere"
         await until(pilot, lambda: "No such file" in _words(screen, "counted"))
         await pilot.press("ctrl+o")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import time
+from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 
@@ -45,6 +47,11 @@ def read_all(reader: RunReader) -> RunSnapshot:
     while reader.poll() or reader.has_more:
         pass
     return reader.snapshot
+
+
+def _until(condition: Callable[[], bool]) -> None:
+    while not condition():
+        time.sleep(0.01)
 
 
 def visited(run: RunDirectory) -> RunReader:
@@ -181,8 +188,7 @@ def test_a_viewer_keeps_what_it_read_of_a_long_log_and_writes_nothing_into_the_r
     seen: list[RunSnapshot] = []
     following = RunFollower(run, seen.append)
     following.start()
-    while load_digest(run.events, METRICS) is None:
-        pass
+    _until(lambda: load_digest(run.events, METRICS) is not None)
     following.stop()
     assert {path: path.stat().st_mtime_ns for path in run.root.rglob("*")} == before
     assert {path.name for path in cache.rglob("*") if path.is_file()} == {
@@ -199,6 +205,5 @@ def test_where_nothing_can_be_kept_a_run_is_shown_all_the_same(run, monkeypatch,
     seen: list[RunSnapshot] = []
     following = RunFollower(run, seen.append)
     following.start()
-    while not any(snapshot.step == 949 for snapshot in seen):
-        pass
+    _until(lambda: any(snapshot.step == 949 for snapshot in seen))
     following.stop()

@@ -30,6 +30,9 @@ def run(tmp_path) -> RunDirectory:
             events.emit(
                 "image", step=step, prompt="fox", text=f"{name} fox", seed=1, path=path.name
             )
+    content = run.events.read_bytes()
+    torn = content.splitlines()[0][:60]  # by a crash
+    run.events.write_bytes(torn + b"\n" + content)
     return run
 
 
