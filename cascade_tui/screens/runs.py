@@ -44,9 +44,7 @@ class RunsScreen(Screen[None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("r", "resume", "Resume", id="runs.resume"),
         Binding("c", "compare", "Compare", tooltip="compare the marked runs", id="runs.compare"),
-        Binding(
-            "n", "copy_config", "New from it", tooltip="a new config made of it", id="runs.clone"
-        ),
+        Binding("n", "copy_config", "New", tooltip="a new config made of it", id="runs.clone"),
         Binding("y", "copy", "Copy path", show=False, id="runs.copy"),
         Binding("slash", "filter", "Filter", key_display="/", id="runs.filter"),
         Binding("o", "begin", "Begin", tooltip="open a path, or begin anew", id="runs.begin"),
