@@ -16,6 +16,7 @@ from textual.widgets import Footer, Input, Static
 
 from cascade_tui.commands.status import report
 from cascade_tui.run_copy import CannotCopyError, copy_config
+from cascade_tui.widgets.glyphs import shown_path
 from cascade_tui.widgets.run_table import RunTable, make_row
 from engine.run.launch import LaunchError
 from engine.run.paths import RunDirectory, find_runs
@@ -86,7 +87,9 @@ class RunsScreen(Screen[None]):
     def compose(self) -> ComposeResult:
         """Where, how many, the runs, the words to filter by."""
         mode = "read only, " if self._owner.is_readonly else ""
-        yield Static(f"{mode}runs below {self.root.absolute()}", id="head", markup=False)
+        yield Static(
+            f"{mode}runs below {shown_path(self.root.absolute())}", id="head", markup=False
+        )
         yield Static("looking…", id="news", markup=False)
         yield RunTable()
         yield Static(_EMPTY, id="empty", markup=False)
