@@ -51,7 +51,7 @@ class PictureApp(ThemedApp, inherit_bindings=False):
 
     def send(self, sequence: str) -> None:
         """Write to the terminal, after what textual has written, never in the middle of it."""
-        if sequence and self._driver is not None:
+        if self._driver is not None:
             self._driver.write(sequence)
             self._driver.flush()
 
@@ -127,7 +127,7 @@ class Shelf:
 
     def _delete(self, numbers: list[int]) -> None:
         app = self._widget.app
-        if isinstance(app, PictureApp):
+        if numbers and isinstance(app, PictureApp):
             app.send("".join(map(kitty.deletion, numbers)))
         for number in numbers:
             del self._kept[number]

@@ -21,6 +21,9 @@ from cascade_tui.widgets.tiles import Drawing, Tile, TileCache
 _NUM_KEPT = 16
 """Pictures to which one comes back at once; in pixels each takes a megabyte."""
 
+_SETTLED_SECONDS = 0.05
+"""Frames that follow each other as fast as this get their pixels once."""
+
 
 class PictureView(Widget):
     """A picture in the middle, decoded in a thread."""
@@ -87,7 +90,7 @@ class PictureView(Widget):
         """Rows, whenever textual writes some of them; pixels lie over them afterwards."""
         if self._tile.drawn_over and not self._is_to_be_drawn_over:
             self._is_to_be_drawn_over = True
-            self.call_later(self._draw_over)
+            self.set_timer(_SETTLED_SECONDS, self._draw_over)
         return super().render_lines(crop)
 
     def _draw_over(self) -> None:
@@ -95,11 +98,11 @@ class PictureView(Widget):
         self._is_to_be_drawn_over = False
         app, tile = self.app, self._tile
         is_covered = app.screen is not self.screen or bool(self.screen.query("Toast"))
-        if is_covered or not isinstance(app, PictureApp):
+        if is_covered or not tile.drawn_over or not isinstance(app, PictureApp):
             return
         left, top = self._corner()
         row, column = self.region.y + top + 1, self.region.x + left + 1
-        app.send(f"\x1b7\x1b[{row};{column}H{tile.drawn_over}\x1b8" if tile.drawn_over else "")
+        app.send(f"\x1b7\x1b[{row};{column}H{tile.drawn_over}\x1b8")
 
     def _corner(self) -> tuple[int, int]:
         """Column and row of the picture's first character in this widget."""

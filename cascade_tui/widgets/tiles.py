@@ -17,7 +17,7 @@ from cascade_tui.widgets.sixel import sixels
 
 _MOST_PX = 1000
 """Sixels have no scale: larger pictures cost seconds, and some terminals take no more."""
-_OFF = "not shown (--pictures off)"
+_OFF = "pictures are off"
 
 
 @dataclass(frozen=True, slots=True)
