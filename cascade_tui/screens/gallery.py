@@ -14,10 +14,11 @@ from textual.widgets import Footer, Static
 
 from cascade_tui.follow.follower import RunFollower
 from cascade_tui.follow.snapshot import Picture, RunSnapshot
-from cascade_tui.picture_app import PicturesScreen, Shelf, drawing_as_text
+from cascade_tui.picture_app import PicturesScreen
 from cascade_tui.screens.picture import PictureScreen
 from cascade_tui.widgets.glyphs import fit
 from cascade_tui.widgets.rows import RowWidget
+from cascade_tui.widgets.shelf import Shelf, drawing_as_text
 from cascade_tui.widgets.tiles import Drawing, Tile, TileCache
 from engine.run.paths import RunDirectory
 

@@ -15,7 +15,8 @@ from textual.widget import Widget
 from textual.widgets import Footer, Static
 
 from cascade_tui.follow.snapshot import Picture, RunSnapshot
-from cascade_tui.picture_app import PictureApp, PicturesScreen, Shelf, drawing
+from cascade_tui.picture_app import PictureApp, PicturesScreen
+from cascade_tui.widgets.shelf import Shelf, drawing
 from cascade_tui.widgets.tiles import Drawing, Tile, TileCache
 
 _NUM_KEPT = 16

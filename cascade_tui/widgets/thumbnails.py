@@ -11,8 +11,8 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from cascade_tui.follow.snapshot import Picture, RunSnapshot
-from cascade_tui.picture_app import Shelf, drawing_as_text
 from cascade_tui.widgets.glyphs import fit
+from cascade_tui.widgets.shelf import Shelf, drawing_as_text
 from cascade_tui.widgets.tiles import Drawing, Tile, TileCache
 
 _GAP = 2
