@@ -38,9 +38,10 @@ class Shelf:
             return
         app.shelves.add(self)
         shown = [tile for tile in tiles if tile is not None and tile.image_id]
+        new = "".join(tile.sent_before for tile in shown if tile.image_id not in self._kept)
+        if new:
+            app.send(new)  # at once: textual's writer holds few writes, and waits where it is full
         for tile in shown:
-            if tile.image_id not in self._kept:
-                app.send(tile.sent_before)
             self._kept.pop(tile.image_id, None)
             self._kept[tile.image_id] = None
         num_old = len(self._kept) - max(self._most, len(shown))

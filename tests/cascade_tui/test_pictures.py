@@ -256,7 +256,7 @@ async def test_kitty_keeps_pictures_while_they_are_shown_and_none_afterwards() -
 @pytest.mark.parametrize("way", ["sixel", "iterm"])
 async def test_pixels_lie_over_the_large_picture_and_over_nothing_else(way: Setting) -> None:
     app = RecordingApp(way)
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
         grid = await _gallery(pilot)
         assert UPPER_HALF in grid.plain
         assert not app.sent
@@ -269,6 +269,14 @@ async def test_pixels_lie_over_the_large_picture_and_over_nothing_else(way: Sett
         assert view.render_line(row).text[column] == UPPER_HALF
         assert view.render_line(row - 1).text.strip() == ""
         assert view.render_line(row).text[:column].strip() == ""
+
+        app.notify("a toast lies above", timeout=600)
+        await until(pilot, lambda: app.screen.query("Toast"))
+        num_sent = len(app.sent)
+        view._draw_over()
+        assert len(app.sent) == num_sent
+        app.clear_notifications()
+        await until(pilot, lambda: len(app.sent) > num_sent)  # drawn again
 
         await pilot.press("question_mark")
         await until(pilot, lambda: isinstance(app.screen, HelpScreen))
