@@ -38,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
         from cascade_tui.headless import attach_headless
 
         return attach_headless(directory)
-    from cascade_tui.app import run_app
+    from cascade_tui.opening import run_app
 
     return run_app(
         config=None,
