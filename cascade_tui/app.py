@@ -14,10 +14,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from cascade_tui.pictures import TRUE_COLOUR_TERMS, Setting
+
 # Read when textual is imported: few frames on a slow link, nothing that moves by itself.
 _IS_REMOTE = bool(os.environ.get("SSH_CONNECTION") or os.environ.get("SSH_TTY"))
 os.environ.setdefault("TEXTUAL_FPS", "10" if _IS_REMOTE else "30")
 os.environ.setdefault("TEXTUAL_ANIMATIONS", "none")
+if os.environ.get("TERM") in TRUE_COLOUR_TERMS:
+    os.environ.setdefault("TEXTUAL_COLOR_SYSTEM", "truecolor")
 
 from textual.actions import ActionParseResult, parse
 from textual.app import SystemCommand
@@ -27,8 +31,8 @@ from textual.screen import Screen
 
 from cascade_tui.notifying import NotifyBy
 from cascade_tui.opening import collect_garbage
+from cascade_tui.picture_app import PictureApp
 from cascade_tui.screens.help import HelpScreen
-from cascade_tui.themes import ThemedApp
 from engine.run.paths import RunDirectory
 
 if TYPE_CHECKING:  # who watches a run need not wait for the form's imports
@@ -58,7 +62,7 @@ _STARTED_SECONDS = 1.0
 _SIGNALS = (signal.SIGHUP, signal.SIGTERM)
 
 
-class CascadeApp(ThemedApp, inherit_bindings=False):
+class CascadeApp(PictureApp, inherit_bindings=False):
     """Configure a run, launch it, watch it. Leaving it never stops a run."""
 
     TITLE = "cascade-tui"
@@ -89,12 +93,14 @@ class CascadeApp(ThemedApp, inherit_bindings=False):
         runs_root: Path | None = None,
         is_readonly: bool = False,
         theme: str | None = None,
+        pictures: Setting = "half",
     ) -> None:
         """`environment` is what rules see of the machine; left out, it is looked at.
 
         `notify_by` is how the terminal calls somebody to a run that is watched. Runs are shown
         below `runs_root`, by default the working directory. `is_readonly` leaves every run and
         every file as it is. `theme` is one of `THEMES`; left out, the one chosen last counts.
+        `pictures` is how they are drawn.
         """
         no_colour = os.environ.get("NO_COLOR")
         super().__init__()
@@ -107,6 +113,7 @@ class CascadeApp(ThemedApp, inherit_bindings=False):
         self._runs_root = runs_root or Path()
         self.is_readonly = is_readonly
         self.use_theme(theme)
+        self.use_pictures(pictures)
         self.run_directory = RunDirectory(run_directory) if run_directory else None
         self.configure: ConfigureScreen | ParseErrorScreen | None = None
         self.monitor: Screen[Any] | None = None

@@ -20,6 +20,7 @@ from engine.run.status import derive_state
 
 if TYPE_CHECKING:
     from cascade_tui.notifying import NotifyBy
+    from cascade_tui.pictures import Setting
 
 _ERASE_LINE = "\r\x1b[2K"
 
@@ -33,6 +34,7 @@ def run_app(
     runs_root: Path | None = None,
     is_readonly: bool = False,
     theme: str | None = None,
+    pictures: Setting = "auto",
 ) -> int:
     """Show the app until the person leaves it; returns the exit code. Needs a terminal."""
     gc.disable()  # what start-up makes stays: to look through it costs a seventh of the time
@@ -51,6 +53,7 @@ def run_app(
             runs_root=runs_root,
             is_readonly=is_readonly,
             theme=theme,
+            pictures=pictures,
         )
     app.run()
     is_hung_up = app.return_code == 128 + signal.SIGHUP  # there is no terminal to write to
