@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 _PERIOD_SECONDS = 5.0
 _DEPTH = 4
 _MOST_COMPARED = 4
+_LOOKING = "looking…"
 _EMPTY = """\
 No run below this folder yet. To begin:
 
@@ -82,7 +83,7 @@ class RunsScreen(Screen[None]):
         super().__init__()
         self.root = root
         self._reports: list[dict[str, Any]] | None = None
-        self._news = ""
+        self._news = _LOOKING
 
     def compose(self) -> ComposeResult:
         """Where, how many, the runs, the words to filter by."""
@@ -90,7 +91,7 @@ class RunsScreen(Screen[None]):
         yield Static(
             f"{mode}runs below {shown_path(self.root.absolute())}", id="head", markup=False
         )
-        yield Static("looking…", id="news", markup=False)
+        yield Static(_LOOKING, id="news", markup=False)
         yield RunTable()
         yield Static(_EMPTY, id="empty", markup=False)
         words = Input(compact=True, placeholder="only runs whose path or state holds")

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from form_pilot import checked_form, go_to, open_app, until, write
 from form_project import CONFIG, WRONG, write_project
+from PIL import Image
 from textual.pilot import Pilot
 from textual.widgets import Static
 
@@ -77,13 +78,19 @@ def test_datasets(snap_compare: Compare, kind, size, theme) -> None:
         await checked_form(pilot)
         await pilot.press("B")
         await until(pilot, lambda: isinstance(pilot.app.screen, DatasetsScreen))
+        told = pilot.app.screen.query_one("#problems", Static)
+        if kind == "wrong":
+            await until(pilot, lambda: "✖ resolution" in str(told.render()))
         if kind == "valid":
             await pilot.press("b")
             told = pilot.app.screen.query_one("#buckets", Static)
             await until(pilot, lambda: "to train on" in str(told.render()))
         await pilot.pause()
 
-    app = open_app(write_project(Path(), CONFIGS[kind]))
+    wrong = CONFIG.replace('"1024x1024"', '"wide"').replace("default = true\n", "")
+    app = open_app(write_project(Path(), wrong if kind == "wrong" else CONFIGS[kind]))
+    for place, shape in enumerate([(1200, 800), (1024, 1024), (640, 640), (900, 1200)]):
+        Image.new("RGB", shape).save(f"photographs/{place}.png")
     assert snap_compare(app, terminal_size=size, run_before=look)
 
 
