@@ -1,7 +1,5 @@
 """The app: which screen is shown, what the keys do everywhere, and how it ends."""
 
-# ruff: noqa: E402  (textual reads its settings when it is imported)
-
 from __future__ import annotations
 
 import asyncio
@@ -16,9 +14,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from cascade_tui.pictures import TRUE_COLOUR_TERMS, Setting
 
-# Read when textual is imported: few frames on a slow link, nothing that moves by itself.
-_IS_REMOTE = bool(os.environ.get("SSH_CONNECTION") or os.environ.get("SSH_TTY"))
-os.environ.setdefault("TEXTUAL_FPS", "10" if _IS_REMOTE else "30")
+# Read when textual is imported: nothing moves by itself, and frames no faster than hands are.
+os.environ.setdefault("TEXTUAL_FPS", "30")
 os.environ.setdefault("TEXTUAL_ANIMATIONS", "none")
 if os.environ.get("TERM") in TRUE_COLOUR_TERMS:
     os.environ.setdefault("TEXTUAL_COLOR_SYSTEM", "truecolor")

@@ -126,6 +126,7 @@ class LineChart(RowWidget):
         self._max_steps = 0
         self._window = ChartWindow()
         self._plot = (0, 0, 1)  # the first and last step of what is drawn, and its cells
+        self._styles: dict[str, Style] = {}
 
     @property
     def end(self) -> int:
@@ -206,6 +207,7 @@ class LineChart(RowWidget):
 
     def make_rows(self, width: int, height: int) -> list[Strip]:
         """The plot in its frame; the frame is left out where it would leave no room."""
+        self._styles = {}
         if not self._has_frame:
             return self._draw(width, height)
         frame = self._style("frame")
@@ -318,7 +320,11 @@ class LineChart(RowWidget):
         return Strip(segments)
 
     def _style(self, name: str) -> Style:
-        return self.get_component_rich_style(f"line-chart--{name}")
+        style = self._styles.get(name)
+        if style is None:
+            style = self.get_component_rich_style(f"line-chart--{name}")
+            self._styles[name] = style
+        return style
 
     def _step_axis(self, first: int, end: int, width: int) -> Strip:
         """The first step at the left, the last at the right, the middle if there is room."""
