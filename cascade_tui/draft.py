@@ -89,13 +89,7 @@ class Draft:
     def backends_document(self) -> Document | None:
         """The file that ``data_backend_config`` names, edits included; None without a readable
         one."""
-        named = self._given("data_backend_config")
-        if not isinstance(named, str) or not named or BACKENDS in self.document:
-            return None
-        try:
-            path = find_beside(named, self.document.path)
-        except OSError:  # a name that is too long, a folder that is closed to us
-            path = None
+        path = self.backends_path
         if path is None:
             return None
         if path not in self._backend_files:
@@ -104,6 +98,17 @@ class Draft:
             except DocumentError:
                 return None  # checking tells it as a problem of data_backend_config
         return self._backend_files[path]
+
+    @property
+    def backends_path(self) -> Path | None:
+        """The file that ``data_backend_config`` names, if it is there."""
+        named = self._given("data_backend_config")
+        if not isinstance(named, str) or not named or BACKENDS in self.document:
+            return None
+        try:
+            return find_beside(named, self.document.path)
+        except OSError:  # a name that is too long, a folder that is closed to us
+            return None
 
     def fields(self, problems: Sequence[Problem] = ()) -> tuple[Field, ...]:
         """Everything that can be edited, by group; then the keys that only problems name."""
@@ -234,6 +239,10 @@ class Draft:
             file.restore(old)
             raise
         self._remember(before)
+
+    def take_mended(self, document: Document) -> None:
+        """Hold the file of backends that was malformed till now; undo keeps it mended."""
+        self._backend_files[document.path] = document
 
     def _remember(self, before: Snapshot) -> None:
         """Make a step of undo of what was changed since ``before``, if anything was."""
