@@ -89,8 +89,7 @@ def prompts_of(draft: Draft) -> tuple[Prompt, ...]:
     kept = {} if home.refusal or not home.has_begun else _entries(home)
     everything = {**kept, **given.prompts}
     prompts = [
-        Prompt(name, text, is_overridden=name in given.prompts)
-        for name, text in everything.items()
+        Prompt(name, text, is_overridden=name in given.prompts) for name, text in everything.items()
     ]
     single = given.options.get(SINGLE, draft.document.get(SINGLE))
     if isinstance(single, str) and single:

@@ -16,6 +16,7 @@ from textual.widgets.option_list import Option as ListOption
 
 from cascade_tui.draft import Draft
 from cascade_tui.draft_prompts import (
+    SINGLE,
     Prompt,
     PromptError,
     add_prompt,
@@ -31,7 +32,7 @@ from cascade_tui.widgets.glyphs import GLYPHS, fit, printable
 from cascade_tui.widgets.prompt_editor import PromptEditor
 from engine.config.fields import TrainingConfig
 from engine.config.problems import Edit, Problem
-from engine.config.prompts import check_prompts, prompt_key
+from engine.config.prompts import SINGLE_PROMPT, check_prompts, prompt_key
 
 if TYPE_CHECKING:
     from cascade_tui.app import CascadeApp
@@ -46,13 +47,13 @@ class PromptsScreen(ModalScreen[str | None]):
 
     BINDING_GROUP_TITLE = "Prompts"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "edit('text')", "Edit", id="prompts.edit"),
+        Binding("enter", "edit('text')", "Edit", id="prompts.edit", priority=True),
         Binding("r", "edit('name')", "Rename", id="prompts.rename"),
         Binding("a", "add", "Add", id="prompts.add"),
         Binding("c", "duplicate", "Copy", id="prompts.copy"),
         Binding("x,delete", "remove", "Remove", id="prompts.remove"),
-        Binding("J,shift+down", "move(1)", "Move down", key_display="J", id="prompts.move_down"),
-        Binding("K,shift+up", "move(-1)", "Move up", key_display="K", id="prompts.move_up"),
+        Binding("J,shift+down", "move(1)", "Lower", key_display="J", id="prompts.lower"),
+        Binding("K,shift+up", "move(-1)", "Higher", key_display="K", id="prompts.higher"),
         Binding(
             "plus", "seeds(1)", "More seeds", show=False, key_display="+", id="prompts.more_seeds"
         ),
@@ -141,7 +142,7 @@ class PromptsScreen(ModalScreen[str | None]):
 
     def _show_around(self) -> None:
         home = home_of(self.draft)
-        words = home.words if home.has_begun else "no library yet"
+        words = home.words if home.has_begun else f"no library yet: a begins {home.words}"
         self.query_one("#title", Static).update(printable(f"Prompts  ·  {words}"))
         config = self.draft.read().config
         draws = self.query_one("#draws", Static)
@@ -151,11 +152,8 @@ class PromptsScreen(ModalScreen[str | None]):
         if home.refusal:
             empty.update(printable(f"{GLYPHS['error']} {home.refusal}"))
         elif not self._prompts:
-            begun = f"begins the library: {home.words}"
-            begun = f"goes into {home.words}" if home.has_begun else begun
-            empty.update(
-                printable(f"No prompts yet, so no pictures are drawn.\na adds one; it {begun}.")
-            )
+            words = f"No prompts yet, so no pictures are drawn.\na adds one to {home.words}."
+            empty.update(printable(words, keep_lines=True))
 
     # -- edits ---------------------------------------------------------------------------------
 
@@ -276,14 +274,18 @@ class PromptsScreen(ModalScreen[str | None]):
 def _problems_of(prompts: Sequence[Prompt]) -> Mapping[str, list[Problem]]:
     """What is wrong with each prompt, by its key."""
     found: dict[str, list[Problem]] = {}
-    for problem in check_prompts({p.name: p.text for p in prompts if not p.is_single}):
+    library = {prompt.name: prompt.text for prompt in prompts if not prompt.is_single}
+    for problem in check_prompts(library):
         found.setdefault(problem.key, []).append(problem)
+    if SINGLE_PROMPT in library:
+        message = f"not drawn: the library has a prompt {SINGLE_PROMPT}"
+        found[SINGLE] = [Problem(SINGLE, "warning", message, "rename one")]
     return found
 
 
 def _row(prompt: Prompt, name_cells: int, problems: Mapping[str, list[Problem]]) -> Table:
     """A prompt as signs, name and wrapped text, with its problems below."""
-    own = [] if prompt.is_single else problems.get(prompt_key(prompt.name), [])
+    own = problems.get(SINGLE if prompt.is_single else prompt_key(prompt.name), [])
     row = Table.grid(padding=(0, 1), expand=True)
     row.add_column(width=_SIGNS - 1)
     row.add_column(width=name_cells, no_wrap=True)
@@ -308,12 +310,12 @@ def _draws(num_prompts: int, config: TrainingConfig) -> str:
     every = config.validation_step_interval or config.checkpoint_step_interval
     parts = [
         f"{num_prompts} {_plural(num_prompts, 'prompt')} × {seeds} {_plural(seeds, 'seed')}"
-        f" = {pictures} {_plural(pictures, 'picture')} a validation",
+        f" = {pictures} {_plural(pictures, 'picture')}",
         f"every {every:,} {_plural(every, 'step')}",
     ]
     if config.validation_on_start:
-        parts.append("and before the first")
-    return ", ".join(parts)
+        parts.append("and at the start")
+    return " ".join(parts)
 
 
 def _plural(number: int, noun: str) -> str:

@@ -16,6 +16,8 @@ from cascade_tui.draft_prompts import Prompt
 from cascade_tui.widgets.glyphs import GLYPHS, READY, from_printable, printable
 from engine.config.prompts import picture_stem
 
+_NO_WORDS = "it has no words yet"
+
 
 class PromptEditor(Vertical):
     """Hidden until :meth:`open`; posts :class:`Taken` or :class:`Left`, and stays until hidden."""
@@ -97,21 +99,24 @@ class PromptEditor(Vertical):
         """Say what is wrong with it, or what its pictures will be called."""
         name, text = self._typed()
         stems = {picture_stem(other): other for other in self._taken}
+        is_renamed = self._prompt is None or name != self._prompt.name
         self._fault = ""
         if name in self._taken:
             self._fault = f"there is a prompt {name} already"
-        elif name and picture_stem(name) in stems:
+        elif name and is_renamed and picture_stem(name) in stems:
             other = stems[picture_stem(name)]
             self._fault = f"{name} and {other} would be drawn into the same file"
         elif not name and self._prompt is not None:
             self._fault = "a prompt needs a name"
         elif not text.strip():
-            self._fault = "it has no words yet"
+            self._fault = _NO_WORDS
         says = self.query_one("#says", Static)
-        drawn = f"drawn into {picture_stem(name)}-….png" if name else "its name is made of its words"
-        sign = GLYPHS["error"] if self._fault else READY
+        drawn = (
+            f"drawn into {picture_stem(name)}-….png" if name else "its name is made of its words"
+        )
+        sign = GLYPHS["hint" if self._fault == _NO_WORDS else "error"] if self._fault else READY
         says.update(printable(f"{sign} {self._fault or drawn}"))
-        says.set_class(bool(self._fault), "-wrong")
+        says.set_class(self._fault not in ("", _NO_WORDS), "-wrong")
         says.set_class(not self._fault, "-right")
 
     def _typed(self) -> tuple[str, str]:

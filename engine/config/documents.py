@@ -57,9 +57,7 @@ class DocumentError(ValueError):
 class Document:
     """The text of one file, its values, and edits that change nothing but what they are for."""
 
-    def __init__(
-        self, path: Path, text: str, format: Format, *, is_library: bool = False
-    ) -> None:
+    def __init__(self, path: Path, text: str, format: Format, *, is_library: bool = False) -> None:
         """Parse ``text``; ``path`` is where it came from, or will be saved. Each key of a file
         that ``is_library`` names a prompt, whatever it is called.
 

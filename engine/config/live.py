@@ -16,8 +16,8 @@ from engine.config.documents import PROMPTS
 from engine.config.fields import TrainingConfig
 from engine.config.frozen import FrozenConfig, FrozenConfigError, load_frozen
 from engine.config.overrides import parse_overrides
-from engine.config.prompts import check_prompts
 from engine.config.problems import Problem, error
+from engine.config.prompts import check_prompts
 from engine.config.reading import read_model
 from engine.run.files import atomic_write_json
 from engine.run.paths import RunDirectory
