@@ -14,10 +14,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from cascade_tui.pictures import TRUE_COLOUR_TERMS, Setting
+
 # Read when textual is imported: few frames on a slow link, nothing that moves by itself.
 _IS_REMOTE = bool(os.environ.get("SSH_CONNECTION") or os.environ.get("SSH_TTY"))
 os.environ.setdefault("TEXTUAL_FPS", "10" if _IS_REMOTE else "30")
 os.environ.setdefault("TEXTUAL_ANIMATIONS", "none")
+if os.environ.get("TERM") in TRUE_COLOUR_TERMS:
+    os.environ.setdefault("TEXTUAL_COLOR_SYSTEM", "truecolor")
 
 from textual.actions import ActionParseResult, parse
 from textual.app import SystemCommand
@@ -26,8 +30,9 @@ from textual.dom import DOMNode
 from textual.screen import Screen
 
 from cascade_tui.notifying import NotifyBy
+from cascade_tui.opening import collect_garbage
+from cascade_tui.picture_app import PictureApp
 from cascade_tui.screens.help import HelpScreen
-from cascade_tui.themes import ThemedApp
 from engine.run.paths import RunDirectory
 
 if TYPE_CHECKING:  # who watches a run need not wait for the form's imports
@@ -53,10 +58,11 @@ _WRITING = frozenset(
     ]
 )
 """Actions of any screen that change a run or a file."""
+_STARTED_SECONDS = 1.0
 _SIGNALS = (signal.SIGHUP, signal.SIGTERM)
 
 
-class CascadeApp(ThemedApp, inherit_bindings=False):
+class CascadeApp(PictureApp, inherit_bindings=False):
     """Configure a run, launch it, watch it. Leaving it never stops a run."""
 
     TITLE = "cascade-tui"
@@ -87,12 +93,14 @@ class CascadeApp(ThemedApp, inherit_bindings=False):
         runs_root: Path | None = None,
         is_readonly: bool = False,
         theme: str | None = None,
+        pictures: Setting = "half",
     ) -> None:
         """`environment` is what rules see of the machine; left out, it is looked at.
 
         `notify_by` is how the terminal calls somebody to a run that is watched. Runs are shown
         below `runs_root`, by default the working directory. `is_readonly` leaves every run and
         every file as it is. `theme` is one of `THEMES`; left out, the one chosen last counts.
+        `pictures` is how they are drawn.
         """
         no_colour = os.environ.get("NO_COLOR")
         super().__init__()
@@ -105,6 +113,7 @@ class CascadeApp(ThemedApp, inherit_bindings=False):
         self._runs_root = runs_root or Path()
         self.is_readonly = is_readonly
         self.use_theme(theme)
+        self.use_pictures(pictures)
         self.run_directory = RunDirectory(run_directory) if run_directory else None
         self.configure: ConfigureScreen | ParseErrorScreen | None = None
         self.monitor: Screen[Any] | None = None
@@ -116,6 +125,7 @@ class CascadeApp(ThemedApp, inherit_bindings=False):
         loop = asyncio.get_running_loop()
         for number in _SIGNALS:
             loop.add_signal_handler(number, partial(self.exit, return_code=128 + number))
+        self.set_timer(_STARTED_SECONDS, collect_garbage)
         if self.is_readonly:
             self.notify("read only: no run and no file is changed")
         if self._first_config is not None:
@@ -357,33 +367,3 @@ class CascadeApp(ThemedApp, inherit_bindings=False):
             form.action_save()
         elif answer == "save" and form.save():
             self.exit(0)
-
-
-def run_app(
-    config: Path | None,
-    run_directory: Path | None,
-    overrides: Sequence[str] = (),
-    *,
-    notify_by: NotifyBy = "off",
-    runs_root: Path | None = None,
-    is_readonly: bool = False,
-    theme: str | None = None,
-) -> int:
-    """Show the app until the person leaves it; returns the exit code."""
-    app = CascadeApp(
-        config,
-        run_directory,
-        overrides,
-        notify_by=notify_by,
-        runs_root=runs_root,
-        is_readonly=is_readonly,
-        theme=theme,
-    )
-    app.run()
-    is_hung_up = app.return_code == 128 + signal.SIGHUP  # there is no terminal to write to
-    if app.run_directory is not None and not is_hung_up:
-        from engine.run.launch import is_alive
-
-        if is_alive(app.run_directory):
-            print(f"the run goes on; open it again with: cascade-tui {app.run_directory.root}")
-    return app.return_code or 0

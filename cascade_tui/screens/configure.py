@@ -306,7 +306,7 @@ class ConfigureScreen(DraftScreen):
         """Add and remove data backends, and see their buckets."""
         from cascade_tui.screens.datasets import DatasetsScreen
 
-        self.app.push_screen(DatasetsScreen(self.draft), self._came_back)
+        self.app.push_screen(DatasetsScreen(self.draft, self.environment), self._came_back)
 
     def action_prompts(self) -> None:
         """Write the prompts that validations draw."""

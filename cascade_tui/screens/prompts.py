@@ -52,8 +52,8 @@ class PromptsScreen(ModalScreen[str | None]):
         Binding("a", "add", "Add", id="prompts.add"),
         Binding("c", "duplicate", "Copy", id="prompts.copy"),
         Binding("x,delete", "remove", "Remove", id="prompts.remove"),
-        Binding("J,shift+down", "move(1)", "Lower", key_display="J", id="prompts.lower"),
-        Binding("K,shift+up", "move(-1)", "Higher", key_display="K", id="prompts.higher"),
+        Binding("J,shift+down", "move(1)", "Move", key_display="J/K", id="prompts.lower"),
+        Binding("K,shift+up", "move(-1)", "Move up", show=False, id="prompts.higher"),
         Binding(
             "plus", "seeds(1)", "More seeds", show=False, key_display="+", id="prompts.more_seeds"
         ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
@@ -15,6 +16,7 @@ from textual.widgets import Footer, Input, Static
 
 from cascade_tui.commands.status import report
 from cascade_tui.run_copy import CannotCopyError, copy_config
+from cascade_tui.widgets.glyphs import shown_path
 from cascade_tui.widgets.run_table import RunTable, make_row
 from engine.run.launch import LaunchError
 from engine.run.paths import RunDirectory, find_runs
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 _PERIOD_SECONDS = 5.0
 _DEPTH = 4
 _MOST_COMPARED = 4
+_LOOKING = "looking…"
 _EMPTY = """\
 No run below this folder yet. To begin:
 
@@ -80,13 +83,15 @@ class RunsScreen(Screen[None]):
         super().__init__()
         self.root = root
         self._reports: list[dict[str, Any]] | None = None
-        self._news = ""
+        self._news = _LOOKING
 
     def compose(self) -> ComposeResult:
         """Where, how many, the runs, the words to filter by."""
         mode = "read only, " if self._owner.is_readonly else ""
-        yield Static(f"{mode}runs below {self.root.absolute()}", id="head", markup=False)
-        yield Static("looking…", id="news", markup=False)
+        yield Static(
+            f"{mode}runs below {shown_path(self.root.absolute())}", id="head", markup=False
+        )
+        yield Static(_LOOKING, id="news", markup=False)
         yield RunTable()
         yield Static(_EMPTY, id="empty", markup=False)
         words = Input(compact=True, placeholder="only runs whose path or state holds")
@@ -110,7 +115,8 @@ class RunsScreen(Screen[None]):
 
     def _read(self) -> None:
         runs = find_runs(self.root, max_depth=_DEPTH)
-        self.post_message(self.Looked([report(run) for run in runs]))
+        now = time.time()  # one for all: what is as old keeps its place
+        self.post_message(self.Looked([report(run, now=now) for run in runs]))
 
     def on_runs_screen_looked(self, message: Looked) -> None:
         """Show them, those that run first, then those that were heard of last."""
