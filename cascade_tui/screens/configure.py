@@ -307,6 +307,12 @@ class ConfigureScreen(DraftScreen):
 
         self.app.push_screen(DatasetsScreen(self.draft, self.environment), self._came_back)
 
+    def action_prompts(self) -> None:
+        """Write the prompts that validations draw."""
+        from cascade_tui.screens.prompts import PromptsScreen
+
+        self.app.push_screen(PromptsScreen(self.draft), self._came_back)
+
     def action_raw_text(self) -> None:
         """Edit the text of the file that the highlighted field stands in, at its line."""
         from cascade_tui.screens.raw_text import RawTextScreen
