@@ -24,12 +24,15 @@ from textual.actions import ActionParseResult, parse
 from textual.app import SystemCommand
 from textual.binding import Binding, BindingType
 from textual.dom import DOMNode
+from textual.filter import LineFilter, Monochrome
 from textual.screen import Screen
 
 from cascade_tui.notifying import NotifyBy
 from cascade_tui.opening import collect_garbage
 from cascade_tui.picture_app import PictureApp
 from cascade_tui.screens.help import HelpScreen
+from cascade_tui.terminal_limits import line_filters
+from cascade_tui.widgets.glyphs import ASCII_KEYS, needs_ascii
 from engine.run.paths import RunDirectory
 
 if TYPE_CHECKING:  # who watches a run need not wait for the form's imports
@@ -116,6 +119,24 @@ class CascadeApp(PictureApp, inherit_bindings=False):
         self.monitor: Screen[Any] | None = None
         self._runs: Screen[Any] | None = None
         self._beside: dict[str, tuple[RunDirectory, Screen[Any]]] = {}
+        self._fits_terminal = False
+        self._fitting: dict[bool, list[LineFilter]] = {}
+
+    def fit_terminal(self) -> None:
+        """Draw with the signs and colours that this process's terminal has."""
+        self._fits_terminal = True
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        """Textual's, then what the terminal cannot show; greys are colours too."""
+        filters = super().get_line_filters()
+        if not self._fits_terminal:
+            return filters
+        is_dark = self.current_theme.dark
+        if is_dark not in self._fitting:
+            self._fitting[is_dark] = line_filters(self.console, is_dark=is_dark)
+        return [item for item in filters if not isinstance(item, Monochrome)] + self._fitting[
+            is_dark
+        ]
 
     def on_mount(self) -> None:
         """Show what was named on the command line, and end cleanly on signals."""
@@ -131,6 +152,12 @@ class CascadeApp(PictureApp, inherit_bindings=False):
             self.open_run(self.run_directory)
         else:
             self.action_show_runs()
+
+    def get_key_display(self, binding: Binding) -> str:
+        """The sign of a key, or its name."""
+        shown = super().get_key_display(binding)
+        is_spelled = self._fits_terminal and needs_ascii()
+        return ASCII_KEYS.get(shown, shown) if is_spelled else shown
 
     async def run_action(
         self,

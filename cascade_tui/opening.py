@@ -55,6 +55,7 @@ def run_app(
             theme=theme,
             pictures=pictures,
         )
+    app.fit_terminal()
     app.run()
     is_hung_up = app.return_code == 128 + signal.SIGHUP  # there is no terminal to write to
     if app.run_directory is not None and not is_hung_up:

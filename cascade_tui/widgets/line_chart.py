@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import codecs
 import math
-import os
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -27,6 +24,7 @@ from cascade_tui.widgets.chart_axis import (
 )
 from cascade_tui.widgets.chart_plot import Cell, Curve, fit_curves, make_curve, plot
 from cascade_tui.widgets.chart_window import ChartWindow
+from cascade_tui.widgets.glyphs import needs_ascii
 from cascade_tui.widgets.rows import RowWidget
 
 _LABEL_WIDTH = 7
@@ -347,13 +345,3 @@ def _with_blanks_joined(cells: list[Cell]) -> Iterator[Cell]:
 
 def _value(value: float) -> str:
     return format_value(value) if math.isfinite(value) else str(value)
-
-
-def needs_ascii() -> bool:
-    """Whether to draw without braille: the terminal is not written to in UTF-8, or its font has
-    none and the person has set CASCADE_TUI_ASCII=1."""
-    if os.environ.get("CASCADE_TUI_ASCII", "0") not in ("", "0"):
-        return True
-    stream = sys.__stderr__  # where Textual writes
-    encoding = getattr(stream, "encoding", None) or "utf-8"
-    return codecs.lookup(encoding).name != "utf-8"

@@ -12,7 +12,8 @@ from textual.app import App, ComposeResult
 from cascade_tui.follow.metrics import Series
 from cascade_tui.widgets.braille import DotGrid, ascii_mark, braille
 from cascade_tui.widgets.chart_axis import fit_axis, format_value, round_up_steps, tick_labels
-from cascade_tui.widgets.line_chart import LineChart, Overlay, needs_ascii
+from cascade_tui.widgets.glyphs import needs_ascii
+from cascade_tui.widgets.line_chart import LineChart, Overlay
 
 
 class ChartApp(App[None]):
