@@ -9,6 +9,7 @@ import os
 import shlex
 import signal
 import subprocess
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -25,6 +26,7 @@ from textual.binding import Binding, BindingType
 from textual.dom import DOMNode
 from textual.screen import Screen
 
+from cascade_tui.keymap import chosen_keys, in_words, is_unbound
 from cascade_tui.notifying import NotifyBy
 from cascade_tui.screens.help import HelpScreen
 from cascade_tui.themes import ThemedApp
@@ -87,12 +89,14 @@ class CascadeApp(ThemedApp, inherit_bindings=False):
         runs_root: Path | None = None,
         is_readonly: bool = False,
         theme: str | None = None,
+        keymap: Mapping[str, str] | None = None,
     ) -> None:
         """`environment` is what rules see of the machine; left out, it is looked at.
 
         `notify_by` is how the terminal calls somebody to a run that is watched. Runs are shown
         below `runs_root`, by default the working directory. `is_readonly` leaves every run and
         every file as it is. `theme` is one of `THEMES`; left out, the one chosen last counts.
+        `keymap` is what `keymap.chosen_keys` gives.
         """
         no_colour = os.environ.get("NO_COLOR")
         super().__init__()
@@ -105,6 +109,7 @@ class CascadeApp(ThemedApp, inherit_bindings=False):
         self._runs_root = runs_root or Path()
         self.is_readonly = is_readonly
         self.use_theme(theme)
+        self.set_keymap(keymap or {})
         self.run_directory = RunDirectory(run_directory) if run_directory else None
         self.configure: ConfigureScreen | ParseErrorScreen | None = None
         self.monitor: Screen[Any] | None = None
@@ -136,6 +141,10 @@ class CascadeApp(ThemedApp, inherit_bindings=False):
         if name in _WRITING and self.refuses_writing():
             return True
         return await super().run_action(action, default_namespace, namespaces)
+
+    def get_key_display(self, binding: Binding) -> str:
+        """How the footer shows a key; an action without one has a dash."""
+        return in_words(binding.key) if is_unbound(binding.key) else super().get_key_display(binding)
 
     def refuses_writing(self) -> bool:
         """Whether nothing may be changed (`--readonly`); says so if that is the case."""
@@ -332,10 +341,10 @@ class CascadeApp(ThemedApp, inherit_bindings=False):
                 continue
             told.add(binding.action)
             if binding.description and binding.id and binding.action != "command_palette":
-                shown = binding.key_display or self.get_key_display(binding)
+                shown = "no key" if is_unbound(key) else f"key {self.get_key_display(binding) or key}"
                 about = f"{binding.tooltip}  " if binding.tooltip else ""
                 run = partial(self.run_action, binding.action, active.node)
-                yield SystemCommand(binding.description, f"{about}(key {shown or key})", run)
+                yield SystemCommand(binding.description, f"{about}({shown})", run)
         yield SystemCommand("Theme", "other colours", self.action_change_theme)
 
     async def action_quit(self) -> None:
@@ -369,7 +378,13 @@ def run_app(
     is_readonly: bool = False,
     theme: str | None = None,
 ) -> int:
-    """Show the app until the person leaves it; returns the exit code."""
+    """Show the app until the person leaves it; returns the exit code.
+
+    Raises KeysFileError if the person's keys file is wrong, before anything is drawn.
+    """
+    keys = chosen_keys()
+    for warning in keys.warnings:
+        print(warning, file=sys.stderr)
     app = CascadeApp(
         config,
         run_directory,
@@ -378,6 +393,7 @@ def run_app(
         runs_root=runs_root,
         is_readonly=is_readonly,
         theme=theme,
+        keymap=keys.keymap,
     )
     app.run()
     is_hung_up = app.return_code == 128 + signal.SIGHUP  # there is no terminal to write to
