@@ -5,11 +5,40 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from rich.terminal_theme import TerminalTheme
 from textual.app import App
+from textual.color import Color
 from textual.theme import Theme
 
 from engine.run.files import atomic_write_text
 
+DARK = Theme(
+    "cascade-dark",
+    primary="#0178d4",
+    secondary="#a277d9",
+    accent="#ffa62b",
+    warning="#ffa62b",
+    error="#ba3c5b",
+    success="#4ebf71",
+    foreground="#e0e0e0",
+    background="#121212",
+    surface="#1e1e1e",
+    panel="#242f38",
+)
+LIGHT = Theme(
+    "cascade-light",
+    primary="#004578",
+    secondary="#6a3fa0",
+    accent="#8f4a00",
+    warning="#8f4a00",
+    error="#a8173b",
+    success="#136c35",
+    foreground="#141414",
+    background="#fcfcfc",
+    surface="#f0f0f0",
+    panel="#dfe5ea",
+    dark=False,
+)
 HIGH_CONTRAST = Theme(
     "high-contrast",
     primary="#ffff00",
@@ -21,7 +50,7 @@ HIGH_CONTRAST = Theme(
     foreground="#ffffff",
     background="#000000",
     surface="#000000",
-    panel="#1c1c1c",
+    panel="#3a3a3a",
     variables={"text-muted": "#ffffff"},
 )
 # Okabe and Ito's colours: told apart with any kind of colour vision.
@@ -39,12 +68,32 @@ COLOUR_BLIND = Theme(
     panel="#242f38",
 )
 THEMES = {
-    "dark": "textual-dark",
-    "light": "textual-light",
+    "dark": DARK.name,
+    "light": LIGHT.name,
     "high-contrast": HIGH_CONTRAST.name,
     "colour-blind": COLOUR_BLIND.name,
 }
 """What a person calls a theme, and what textual does."""
+
+
+_ANSI = {
+    "black": "background",
+    "red": "text-error",
+    "green": "text-success",
+    "yellow": "text-warning",
+    "blue": "text-primary",
+    "magenta": "text-secondary",
+    "cyan": "text-accent",
+    "white": "foreground",
+}
+"""What the terminal's eight colours are called in a theme, in their order."""
+
+
+def ansi_colours(theme: Theme) -> TerminalTheme:
+    """What a text styled "red" or "green" looks like: the theme's own error and success."""
+    variables = theme.to_color_system().generate()
+    colours = [Color.parse(variables[name]).rgb for name in _ANSI.values()]
+    return TerminalTheme(colours[0], colours[7], colours, colours)
 
 
 def theme_file() -> Path:
@@ -74,12 +123,11 @@ class ThemedApp(App[int], inherit_bindings=False):
     is_readonly = False
 
     def use_theme(self, chosen: str | None) -> None:
-        """The theme that was asked for, else the one remembered, else textual's own."""
-        self.register_theme(HIGH_CONTRAST)
-        self.register_theme(COLOUR_BLIND)
+        """The theme that was asked for, else the one remembered, else dark."""
+        for theme in (DARK, LIGHT, HIGH_CONTRAST, COLOUR_BLIND):
+            self.register_theme(theme)
         wanted = THEMES[chosen] if chosen else remembered_theme()
-        if wanted in self.available_themes:
-            self.theme = wanted
+        self.theme = wanted if wanted in self.available_themes else DARK.name
 
     def action_next_theme(self) -> None:
         """The next of our themes, remembered."""
@@ -88,7 +136,8 @@ class ThemedApp(App[int], inherit_bindings=False):
         self.theme = names[number % len(names)]
 
     def watch_theme(self, theme: str) -> None:
-        """Remember a theme that is chosen while the app runs."""
+        """Colour words alike; remember a theme that is chosen while the app runs."""
+        self.ansi_theme_dark = self.ansi_theme_light = ansi_colours(self.current_theme)
         if not self.is_running or self.is_readonly:
             return
         try:

@@ -44,7 +44,7 @@ class ChangeForm(ModalScreen[LiveChange | None]):
         & .row { height: 1; }
         & .row > Static { width: 27; height: 1; }
         & .row > Input { width: 1fr; height: 1; border: none; padding: 0 1;
-                         background: $surface-lighten-1; }
+                         background: $panel; }
         & .row > #new-name { width: 26; max-width: 26; margin-right: 1; }
         & .row > Input:focus { background: $surface-lighten-3; }
         & #verdict { height: auto; min-height: 2; max-height: 5; margin-top: 1; }

@@ -59,14 +59,14 @@ class CompareScreen(ModalScreen[str | None]):
         background: $background;
         & #title { height: 1; padding: 0 1; background: $surface; text-wrap: nowrap;
                    text-overflow: ellipsis; }
-        & #columns { height: 1; padding: 0 1; color: $primary; text-style: bold; }
+        & #columns { height: 1; padding: 0 1; color: $text-primary; text-style: bold; }
         & OptionList { height: 1fr; background: $background;
                      scrollbar-size-vertical: 1; }
         & OptionList:focus { background-tint: $background 0%; }
         & OptionList > .option-list--option { padding: 0 1; }
         & #none { height: auto; padding: 1 2; display: none; }
         & #detail { height: auto; min-height: 5; max-height: 8; padding: 0 1;
-                    border-top: solid $surface-lighten-2; }
+                    border-top: solid $foreground 40%; }
     }
     """
 

@@ -29,7 +29,7 @@ CONFIGURE_KEYS: list[BindingType] = [
     _key("d", "compare", "Compare", "what differs from file, defaults, a preset, a run"),
     _key("p", "presets", "Presets", "starting points that suit this GPU"),
     _key("B", "datasets", "Datasets", "data backends and their buckets", show=False),
-    _key("t", "raw_text", "Text", "edit the text of the file itself"),
+    _key("t", "raw_text", "Text", "edit the text of the file itself", show=False),
     _key("D", "to_default", "Default", "back to the default", show=False),
     _key("P", "toggle_filter('problems')", "Problems", "only fields with problems", show=False),
     _key("C", "toggle_filter('changed')", "Changed", "only fields that differ", show=False),

@@ -60,7 +60,7 @@ class DatasetsScreen(ModalScreen[str | None]):
                    text-overflow: ellipsis; }
         & Horizontal { height: 1fr; }
         & OptionList { width: 28; height: 1fr; background: $background; border: none; padding: 0;
-                       border-right: solid $surface-lighten-2; scrollbar-size-vertical: 1; }
+                       border-right: solid $foreground 40%; scrollbar-size-vertical: 1; }
         & OptionList:focus { background-tint: $background 0%; }
         & VerticalScroll { width: 1fr; height: 1fr; padding: 0 2; scrollbar-size-vertical: 1; }
         & Static { height: auto; width: 1fr; }

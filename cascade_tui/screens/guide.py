@@ -84,7 +84,7 @@ class GuideScreen(ModalScreen[Path | None]):
     GuideScreen {
         background: $background;
         & #questions { padding: 0 2; height: 1fr; }
-        & #name { text-style: bold; color: $primary; margin-bottom: 1; }
+        & #name { text-style: bold; color: $text-primary; margin-bottom: 1; }
         & Horizontal { height: 1; }
         & .asked { width: 15; }
         & Input { width: 1fr; }

@@ -74,7 +74,7 @@ class MonitorScreen(Screen[None]):
         & ConsoleView { display: none; width: 1fr; }
         & #outcome { display: none; height: auto; max-height: 8; padding: 0 2; }
         & #news { height: 1; padding: 0 1; }
-        & #command { width: auto; max-width: 50%; height: 1; margin-right: 2; color: $accent;
+        & #command { width: auto; max-width: 50%; height: 1; margin-right: 2; color: $text-accent;
                      text-wrap: nowrap; text-overflow: ellipsis; }
         & #notice { width: 1fr; height: 1; text-wrap: nowrap; text-overflow: ellipsis; }
 

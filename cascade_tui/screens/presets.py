@@ -55,7 +55,7 @@ class PresetsScreen(ModalScreen[int | None]):
                    text-overflow: ellipsis; }
         & Horizontal { height: 1fr; }
         & OptionList { width: 30; height: 1fr; background: $background;
-                       border-right: solid $surface-lighten-2; scrollbar-size-vertical: 1; }
+                       border-right: solid $foreground 40%; scrollbar-size-vertical: 1; }
         & OptionList:focus { background-tint: $background 0%; }
         & OptionList > .option-list--option { padding: 0 1; }
         & VerticalScroll { width: 1fr; height: 1fr; padding: 0 2; scrollbar-size-vertical: 1; }

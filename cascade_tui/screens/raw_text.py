@@ -92,7 +92,7 @@ class RawTextScreen(ModalScreen[Draft | None]):
         & #title { height: 1; padding: 0 1; background: $surface; text-wrap: nowrap;
                    text-overflow: ellipsis; }
         & #problems { height: auto; max-height: 30%; background: $background;
-                      border-top: solid $surface-lighten-2; scrollbar-size-vertical: 1; }
+                      border-top: solid $foreground 40%; scrollbar-size-vertical: 1; }
         & #problems > .option-list--option { padding: 0 1; }
         & #verdict { height: 1; padding: 0 1; background: $surface; text-wrap: nowrap;
                      text-overflow: ellipsis; }

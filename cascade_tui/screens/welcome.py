@@ -44,7 +44,7 @@ class WelcomeScreen(Screen[None]):
     WelcomeScreen {
         & VerticalScroll { padding: 1 2; }
         & Static { height: auto; width: 1fr; }
-        & #name { text-style: bold; color: $primary; margin-bottom: 1; }
+        & #name { text-style: bold; color: $text-primary; margin-bottom: 1; }
         & OptionList { height: auto; max-height: 12; margin: 1 0; border: none; padding: 0; }
         & Input { width: 1fr; }
         & #wrong { color: $text-error; }

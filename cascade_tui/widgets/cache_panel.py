@@ -20,7 +20,7 @@ class CachePanel(TextRows):
     DEFAULT_CSS = """
     CachePanel {
         height: auto;
-        border: round $foreground 30%;
+        border: round $foreground 40%;
         border-title-color: $foreground;
         padding: 0 1;
         overflow: hidden;

@@ -15,7 +15,7 @@ class ConsoleView(RowWidget):
 
     DEFAULT_CSS = """
     ConsoleView {
-        border: round $foreground 30%;
+        border: round $foreground 40%;
         border-title-color: $foreground;
         border-subtitle-color: $text-muted;
         padding: 0 1;

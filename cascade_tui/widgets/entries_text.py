@@ -13,7 +13,7 @@ class EntriesText(TextArea):
     DEFAULT_CSS = """
     EntriesText {
         width: 1fr; height: auto; max-height: 6; border: none; padding: 0;
-        background: $surface-lighten-2; scrollbar-size-vertical: 1;
+        background: $panel; scrollbar-size-vertical: 1;
         &:focus { border: none; }
     }
     """

@@ -86,11 +86,11 @@ class FieldEditor(Vertical):
         layer: editor;
         display: none;
         height: auto;
-        background: $surface-lighten-1;
+        background: $panel;
         & > Horizontal { width: 1fr; height: 1; }
         & Input { width: 1fr; height: 1; border: none; padding: 0; }
-        & Input { background: $surface-lighten-2; }
-        & #unit { width: auto; height: 1; padding: 0 1; background: $surface-lighten-2;
+        & Input { background: $panel; }
+        & #unit { width: auto; height: 1; padding: 0 1; background: $panel;
                   color: $foreground 60%; }
         & #message { width: 1fr; height: auto; max-height: 4; padding: 0 1; }
         & > OptionList { width: 1fr; height: auto; max-height: 10; border: none; padding: 0; }

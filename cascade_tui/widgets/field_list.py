@@ -69,7 +69,7 @@ class FieldList(ScrollView, can_focus=True):
         scrollbar-size-vertical: 1;
         overflow-x: hidden;
         background: $background;
-        & > .fields--heading { color: $primary; text-style: bold; }
+        & > .fields--heading { color: $text-primary; text-style: bold; }
         & > .fields--name { color: $foreground; }
         & > .fields--value { color: $foreground; text-style: bold; }
         & > .fields--default { color: $foreground 60%; }
@@ -77,8 +77,8 @@ class FieldList(ScrollView, can_focus=True):
         & > .fields--warning { color: $text-warning; text-style: bold; }
         & > .fields--hint { color: $text-accent; }
         & > .fields--changed { color: $text-primary; text-style: bold; }
-        & > .fields--cursor { background: $surface-lighten-1; }
-        &:focus > .fields--cursor { background: $primary 40%; }
+        & > .fields--cursor { background: $panel; }
+        &:focus > .fields--cursor { background: $primary 30%; }
     }
     """
 
@@ -320,7 +320,8 @@ class FieldList(ScrollView, can_focus=True):
         name_width = self.name_width
         value, is_default = self._value_text(field)
         severity_style = self._part(severity) if severity else Style()
-        value_style = severity_style or self._part("default" if is_default else "value")
+        usual = ("name" if is_current else "default") if is_default else "value"
+        value_style = severity_style or self._part(usual)
         segments = [
             Segment(f"{glyph} ", base + severity_style),
             Segment(f"{CHANGED if field.is_changed else ' '} ", base + self._part("changed")),

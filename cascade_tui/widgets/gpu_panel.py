@@ -21,7 +21,7 @@ class GpuPanel(TextRows):
     DEFAULT_CSS = """
     GpuPanel {
         height: auto;
-        border: round $foreground 30%;
+        border: round $foreground 40%;
         border-title-color: $foreground;
         padding: 0 1;
         overflow: hidden;

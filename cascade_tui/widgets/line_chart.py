@@ -71,17 +71,17 @@ class LineChart(RowWidget):
     DEFAULT_CSS = """
     LineChart {
         height: 1fr;
-        & .line-chart--frame { color: $foreground 30%; }
+        & .line-chart--frame { color: $foreground 40%; }
         & .line-chart--title { color: $foreground; }
         & .line-chart--axis { color: $text-muted; }
         & .line-chart--band { color: $primary 55%; }
-        & .line-chart--line { color: $accent; text-style: bold; }
-        & .line-chart--overlay-1 { color: $success; }
-        & .line-chart--overlay-2 { color: $secondary; }
-        & .line-chart--overlay-3 { color: $warning; }
-        & .line-chart--overlay-4 { color: $primary; text-style: bold; }
+        & .line-chart--line { color: $text-accent; text-style: bold; }
+        & .line-chart--overlay-1 { color: $text-success; }
+        & .line-chart--overlay-2 { color: $text-secondary; }
+        & .line-chart--overlay-3 { color: $text-warning; }
+        & .line-chart--overlay-4 { color: $text-primary; text-style: bold; }
         & .line-chart--crosshair { color: $text; }
-        & .line-chart--gap { color: $error; text-style: bold; }
+        & .line-chart--gap { color: $text-error; text-style: bold; }
     }
     """
 

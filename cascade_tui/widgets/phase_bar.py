@@ -12,8 +12,8 @@ from cascade_tui.widgets.rows import TextRows
 
 _SIGNS = {
     "preparing": ("░", "dim"),
-    "caching": ("▒", "cyan"),
-    "compiling": ("╳", "magenta"),
+    "caching": ("▒", "magenta"),
+    "compiling": ("╳", ""),
     "training": ("█", "green"),
     "validating": ("▓", "blue"),
     "saving": ("▄", "yellow"),

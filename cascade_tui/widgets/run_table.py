@@ -124,7 +124,7 @@ class RunTable(RowWidget, can_focus=True):
         & .runs--warn { color: $text-warning; }
         & .runs--bad { color: $text-error; text-style: bold; }
         & .runs--fact { color: $foreground; }
-        & .runs--cursor { background: $surface-lighten-2; }
+        & .runs--cursor { background: $primary 30%; }
         & .runs--mark { color: $text-accent; text-style: bold; }
     }
     """
@@ -234,9 +234,10 @@ class RunTable(RowWidget, can_focus=True):
         strip = Strip([Segment(text, self._style(style)) for text, style in parts])
         strip = strip.adjust_cell_length(width)
         if is_here:
-            under = Style(bgcolor=self._style("cursor").bgcolor)
+            under = Style(bgcolor=self.get_component_rich_style("runs--cursor").bgcolor)
             return Strip([Segment(s.text, (s.style or Style()) + under) for s in strip])
         return strip
 
     def _style(self, name: str) -> Style:
-        return self.get_component_rich_style(f"runs--{name}", partial=True)
+        full = self.get_component_rich_style(f"runs--{name}")
+        return Style(color=full.color, bold=full.bold, underline=full.underline)

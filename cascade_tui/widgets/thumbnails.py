@@ -32,7 +32,7 @@ class Thumbnails(Widget):
 
     DEFAULT_CSS = """
     Thumbnails {
-        border: round $foreground 30%;
+        border: round $foreground 40%;
         border-title-color: $foreground;
         border-subtitle-color: $text-muted;
         padding: 0 1;

@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 from form_pilot import checked_form, open_app, until
 from form_project import ENVIRONMENT, write_project
+from textual.color import Color
 from textual.widgets import Static
 
 from cascade_tui import cli
 from cascade_tui.app import CascadeApp
 from cascade_tui.screens.monitor import MonitorScreen
-from cascade_tui.themes import THEMES, theme_file
+from cascade_tui.themes import THEMES, ansi_colours, theme_file
 from engine.run.paths import RunDirectory
 from tests.cascade_tui.run_fixture import write_run
 
@@ -37,6 +38,48 @@ async def test_a_theme_chosen_by_its_key_is_there_again_at_the_next_start():
 
 def test_the_command_line_offers_the_themes_that_there_are():
     assert tuple(THEMES) == cli._THEMES
+
+
+def _contrast(one: Color, other: Color) -> float:
+    """The ratio of WCAG 2.2 between two colours: 1 to 21."""
+    darker, lighter = sorted(_luminance(colour) for colour in (one, other))
+    return (lighter + 0.05) / (darker + 0.05)
+
+
+def _luminance(colour: Color) -> float:
+    parts = [part / 255 for part in colour.rgb]
+    linear = [
+        part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts
+    ]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+@pytest.mark.parametrize(("name", "least"), [*zip(THEMES, (4.5, 4.5, 7.0, 4.5), strict=True)])
+def test_words_of_every_colour_can_be_read_on_every_ground(name: str, least: float):
+    theme = CascadeApp(theme=name).current_theme
+    variables = theme.to_color_system().generate()
+    words = ("error", "warning", "success", "primary", "secondary", "accent")
+    for ground in ("background", "surface"):
+        ground_colour = Color.parse(variables[ground])
+        muted = ground_colour.blend(Color.parse(variables["foreground"]), 0.6, alpha=1.0)
+        assert _contrast(muted, ground_colour) >= least, f"muted on {ground}"
+        frame = ground_colour.blend(Color.parse(variables["foreground"]), 0.4, alpha=1.0)
+        assert _contrast(frame, ground_colour) >= 2.2, f"a frame on {ground}"
+        for word in words:
+            contrast = _contrast(Color.parse(variables[f"text-{word}"]), ground_colour)
+            assert contrast >= least, f"{word} on {ground}: {contrast:.1f}"
+
+
+async def test_a_red_word_has_the_colour_of_errors_in_each_theme(tmp_path: Path):
+    run = write_run(tmp_path / "run", "failed")
+    app = CascadeApp(run_directory=run.root)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: "failed" in app.export_screenshot())
+        for name in THEMES.values():
+            app.theme = name
+            await pilot.pause()
+            colour = ansi_colours(app.current_theme).ansi_colors[1]
+            assert "#{:02x}{:02x}{:02x}".format(*colour) in app.export_screenshot().lower(), name
 
 
 async def test_read_only_saves_no_config_and_commands_no_run():
