@@ -30,6 +30,7 @@ from cascade_tui.keymap import chosen_keys, in_words, is_unbound
 from cascade_tui.notifying import NotifyBy
 from cascade_tui.screens.help import HelpScreen
 from cascade_tui.themes import ThemedApp
+from cascade_tui.widgets.shown_keys import shown_key
 from engine.run.paths import RunDirectory
 
 if TYPE_CHECKING:  # who watches a run need not wait for the form's imports
@@ -144,7 +145,9 @@ class CascadeApp(ThemedApp, inherit_bindings=False):
 
     def get_key_display(self, binding: Binding) -> str:
         """How the footer shows a key; an action without one has a dash."""
-        return in_words(binding.key) if is_unbound(binding.key) else super().get_key_display(binding)
+        if is_unbound(binding.key):
+            return in_words(binding.key)
+        return super().get_key_display(binding)
 
     def refuses_writing(self) -> bool:
         """Whether nothing may be changed (`--readonly`); says so if that is the case."""
@@ -250,9 +253,13 @@ class CascadeApp(ThemedApp, inherit_bindings=False):
             return
         run = self._run_of_config()
         if run is None:
-            self.notify("there is no run yet: L launches the config")
+            self._say_there_is_no_run()
         else:
             self.open_run(run)
+
+    def _say_there_is_no_run(self) -> None:
+        launch = shown_key("configure.launch", "L")
+        self.notify(f"there is no run yet: {launch} launches the config")
 
     def action_show_runs(self) -> None:
         """Show every run below the folder of runs."""
@@ -286,7 +293,7 @@ class CascadeApp(ThemedApp, inherit_bindings=False):
         """Show another screen of the run that is watched; a new one for another run."""
         run = self.run_directory or self._run_of_config()
         if run is None:
-            self.notify("there is no run yet: L launches the config")
+            self._say_there_is_no_run()
             return
         self.run_directory = run
         known, old = self._beside.get(name, (None, None))
@@ -341,7 +348,8 @@ class CascadeApp(ThemedApp, inherit_bindings=False):
                 continue
             told.add(binding.action)
             if binding.description and binding.id and binding.action != "command_palette":
-                shown = "no key" if is_unbound(key) else f"key {self.get_key_display(binding) or key}"
+                shown = f"key {self.get_key_display(binding) or key}"
+                shown = "no key" if is_unbound(key) else shown
                 about = f"{binding.tooltip}  " if binding.tooltip else ""
                 run = partial(self.run_action, binding.action, active.node)
                 yield SystemCommand(binding.description, f"{about}({shown})", run)

@@ -19,6 +19,7 @@ from cascade_tui.screens.picture import PictureScreen
 from cascade_tui.widgets.glyphs import fit
 from cascade_tui.widgets.half_blocks import Tile, TileCache
 from cascade_tui.widgets.rows import RowWidget
+from cascade_tui.widgets.shown_keys import shown_key
 from engine.run.paths import RunDirectory
 
 _COLUMNS, _ROWS = 18, 9
@@ -203,7 +204,8 @@ class GalleryScreen(Screen[None]):
         steps: tuple[int, ...]
         names: tuple[str, ...]
         if self._against is not None:
-            head.update(f"{name} · step {self._against} beside step {step} · esc: the grid")
+            back = f"{shown_key('gallery.back', 'escape')}: the grid"
+            head.update(f"{name} · step {self._against} beside step {step} · {back}")
             steps, names = (self._against, step), (name,)
         else:
             picture = self.picture
