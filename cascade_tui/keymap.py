@@ -63,8 +63,8 @@ class KeyProblem:
 
     def __str__(self) -> str:
         sign, what = ("▲", "warning") if self.is_warning else ("✖", "error")
-        name = f" {self.id}" if self.id else ""
-        return f"{sign} {what}: {self.path}:{name}: {self.message}\n    fix: {self.fix}"
+        where = f"{self.path}: {self.id}" if self.id else str(self.path)
+        return f"{sign} {what}: {where}: {self.message}\n    fix: {self.fix}"
 
 
 class KeysFileError(UsageError):
@@ -88,17 +88,31 @@ def chosen_keys(path: Path | None = None) -> ChosenKeys:
 
     Raises KeysFileError with everything that is wrong.
     """
-    path = path or keys_file()
-    chosen, problems = read_keys(path)
-    if chosen or problems:
-        from cascade_tui.key_table import check_keys, whole_parts
+    chosen, warnings = chosen_by_id(path or keys_file())
+    if chosen:
+        from cascade_tui.key_table import whole_parts
 
-        problems += check_keys(chosen, path)
-        if any(not problem.is_warning for problem in problems):
-            raise KeysFileError(problems)
         chosen = whole_parts(chosen)
     keymap = {id: as_textual(id, keys) for id, keys in chosen.items()}
-    return ChosenKeys(keymap, tuple(problems))
+    return ChosenKeys(keymap, warnings)
+
+
+def chosen_by_id(path: Path) -> tuple[Keymap, tuple[KeyProblem, ...]]:
+    """The actions that have other keys than their own, and what to tell about them.
+
+    Raises KeysFileError with everything that is wrong.
+    """
+    chosen, problems = read_keys(path)
+    if not chosen and not problems:
+        return {}, ()
+    from cascade_tui.key_table import actions, check_keys
+
+    problems += check_keys(chosen, path)
+    if any(not problem.is_warning for problem in problems):
+        raise KeysFileError(problems)
+    own = {action.id: set(action.keys) for action in actions()}
+    changed = {id: keys for id, keys in chosen.items() if set(keys) != own[id]}
+    return changed, tuple(problems)
 
 
 def keys_file() -> Path:
@@ -194,9 +208,9 @@ def typed_by(key: str) -> str | None:
     """The character that a key types; None for escape, ctrl+o and their like."""
     if key in _NAMED:
         return " " if key == "space" else None
-    from textual.keys import key_to_character
+    from textual.keys import REPLACED_KEYS, key_to_character
 
-    return key_to_character(key)
+    return key_to_character(REPLACED_KEYS.get(key, key))
 
 
 def in_words(key: str) -> str:
