@@ -9,7 +9,6 @@ import os
 import shlex
 import signal
 import subprocess
-import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -26,8 +25,9 @@ from textual.binding import Binding, BindingType
 from textual.dom import DOMNode
 from textual.screen import Screen
 
-from cascade_tui.keymap import chosen_keys, in_words, is_unbound
+from cascade_tui.keymap import in_words, is_unbound
 from cascade_tui.notifying import NotifyBy
+from cascade_tui.opening import collect_garbage
 from cascade_tui.screens.help import HelpScreen
 from cascade_tui.themes import ThemedApp
 from cascade_tui.widgets.shown_keys import shown_key
@@ -56,6 +56,7 @@ _WRITING = frozenset(
     ]
 )
 """Actions of any screen that change a run or a file."""
+_STARTED_SECONDS = 1.0
 _SIGNALS = (signal.SIGHUP, signal.SIGTERM)
 
 
@@ -122,6 +123,7 @@ class CascadeApp(ThemedApp, inherit_bindings=False):
         loop = asyncio.get_running_loop()
         for number in _SIGNALS:
             loop.add_signal_handler(number, partial(self.exit, return_code=128 + number))
+        self.set_timer(_STARTED_SECONDS, collect_garbage)
         if self.is_readonly:
             self.notify("read only: no run and no file is changed")
         if self._first_config is not None:
@@ -374,40 +376,3 @@ class CascadeApp(ThemedApp, inherit_bindings=False):
             form.action_save()
         elif answer == "save" and form.save():
             self.exit(0)
-
-
-def run_app(
-    config: Path | None,
-    run_directory: Path | None,
-    overrides: Sequence[str] = (),
-    *,
-    notify_by: NotifyBy = "off",
-    runs_root: Path | None = None,
-    is_readonly: bool = False,
-    theme: str | None = None,
-) -> int:
-    """Show the app until the person leaves it; returns the exit code.
-
-    Raises KeysFileError if the person's keys file is wrong, before anything is drawn.
-    """
-    keys = chosen_keys()
-    for warning in keys.warnings:
-        print(warning, file=sys.stderr)
-    app = CascadeApp(
-        config,
-        run_directory,
-        overrides,
-        notify_by=notify_by,
-        runs_root=runs_root,
-        is_readonly=is_readonly,
-        theme=theme,
-        keymap=keys.keymap,
-    )
-    app.run()
-    is_hung_up = app.return_code == 128 + signal.SIGHUP  # there is no terminal to write to
-    if app.run_directory is not None and not is_hung_up:
-        from engine.run.launch import is_alive
-
-        if is_alive(app.run_directory):
-            print(f"the run goes on; open it again with: cascade-tui {app.run_directory.root}")
-    return app.return_code or 0

@@ -151,7 +151,7 @@ def _open(options: argparse.Namespace) -> int:
     if runs_root is not None and not runs_root.is_dir():
         raise UsageError(f"--runs {runs_root}: there is no such folder")
     if not is_headless:
-        from cascade_tui.app import run_app
+        from cascade_tui.opening import run_app
 
         return run_app(
             config=config,

@@ -31,6 +31,6 @@ def run(args: argparse.Namespace) -> int:
         from cascade_tui.headless import attach_headless
 
         return attach_headless(directory)
-    from cascade_tui.app import run_app
+    from cascade_tui.opening import run_app
 
     return run_app(config=None, run_directory=directory.root, notify_by=notify_by(args))

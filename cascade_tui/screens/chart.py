@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import ClassVar
 
 from textual import on
@@ -13,66 +12,15 @@ from textual.message import Message
 from textual.screen import Screen
 from textual.widgets import Footer
 
-from cascade_tui.follow.reader import BANDS
 from cascade_tui.follow.snapshot import RunSnapshot
 from cascade_tui.plots.data import UnreadableRunError, read_run
 from cascade_tui.screens.other_runs import OtherRuns
+from cascade_tui.widgets.chart_kinds import CHARTS
 from cascade_tui.widgets.chart_window import ChartWindow
 from cascade_tui.widgets.line_chart import SMOOTHING, LineChart, Overlay
 from engine.run.paths import RunDirectory
 
 _MAX_OTHERS = 3
-_BAND_NAMES = ("clearest", "clear", "noisy", "noisiest")
-
-
-@dataclass(frozen=True, slots=True)
-class ChartKind:
-    """What a chart shows: a series by name, its ``overlays`` as (letter, name, series)."""
-
-    title: str
-    series: str
-    empty: str = "no step yet"
-    has_band: bool = True
-    smoothing: float = 0.0
-    overlays: tuple[tuple[str, str, str], ...] = ()
-
-    def make(self, name: str) -> LineChart:
-        """An empty chart of this kind."""
-        return LineChart(
-            self.title, id=name, empty=self.empty, has_band=self.has_band, smoothing=self.smoothing
-        )
-
-    def show_in(
-        self, chart: LineChart, snapshot: RunSnapshot, others: Sequence[Overlay] = ()
-    ) -> None:
-        """Show a run in a chart; ``others`` take the place of its own overlays."""
-        own = [Overlay(letter, name, snapshot.series[key]) for letter, name, key in self.overlays]
-        chart.show(snapshot.series[self.series], snapshot.max_steps, [*others] or own)
-
-
-CHARTS = {
-    "loss": ChartKind(
-        "loss",
-        "loss",
-        smoothing=SMOOTHING[1],
-        overlays=(("V", "validation", "validation_loss"),),
-    ),
-    "validation": ChartKind(
-        "validation loss",
-        "validation_loss",
-        empty="no photographs are held out: validation_split",
-        has_band=False,
-        overlays=tuple(
-            (str(number), name, key)
-            for number, (name, key) in enumerate(zip(_BAND_NAMES, BANDS, strict=True), start=1)
-        ),
-    ),
-    "lr": ChartKind("learning rate", "lr", has_band=False),
-    "grad_norm": ChartKind("gradient norm", "grad_norm"),
-    "images_per_second": ChartKind("images a second", "images_per_second"),
-    "loader_wait": ChartKind("seconds waited for data", "loader_wait_seconds"),
-}
-"""Every chart of a run, by name."""
 
 
 class ChartScreen(Screen[None]):

@@ -17,14 +17,11 @@ from cascade_tui.follow.follower import RunFollower
 from cascade_tui.follow.snapshot import RunSnapshot
 from cascade_tui.gpu import GpuReport, GpuSource, GpuWatch
 from cascade_tui.notifying import NotifyBy
-from cascade_tui.screens.chart import CHARTS, ChartScreen
-from cascade_tui.screens.confirm import Confirm
-from cascade_tui.screens.gpus import GpuScreen
 from cascade_tui.screens.monitor_keys import MONITOR_KEYS
-from cascade_tui.screens.picture import PictureScreen
 from cascade_tui.steering import NothingRunsError, steer
 from cascade_tui.widgets.alert_strip import AlertStrip
 from cascade_tui.widgets.cache_panel import CachePanel
+from cascade_tui.widgets.chart_kinds import CHARTS
 from cascade_tui.widgets.chart_window import ChartWindow
 from cascade_tui.widgets.console_tail import ConsoleView
 from cascade_tui.widgets.gpu_panel import GpuPanel
@@ -36,7 +33,9 @@ from cascade_tui.widgets.thumbnails import Thumbnails
 from engine.run.control import CommandName
 from engine.run.paths import RunDirectory
 
-if TYPE_CHECKING:  # read when something is changed
+if TYPE_CHECKING:  # read when they are asked for: the first picture need not wait
+    from cascade_tui.screens.chart import ChartScreen
+    from cascade_tui.screens.gpus import GpuScreen
     from engine.config.frozen import FrozenConfig
     from engine.config.live import LiveChange
 
@@ -145,6 +144,8 @@ class MonitorScreen(Screen[None]):
         self.snapshot: RunSnapshot | None = None
         self._clock = clock
         self._window = ChartWindow()
+        self._chart: ChartScreen | None = None
+        self._all_gpus: GpuScreen | None = None
         self._notify_by = notify_by
         self._follower = RunFollower(run, lambda s: self._post(self.Changed(s)))
         self._gpus = GpuWatch(
@@ -153,7 +154,7 @@ class MonitorScreen(Screen[None]):
 
     def compose(self) -> ComposeResult:
         """Three rows of panels between the header and the news."""
-        yield RunHeader(clock=self._clock)
+        yield RunHeader(self.run.root.name, clock=self._clock)
         yield PhaseBar()
         with Horizontal(id="top"):
             yield CHARTS["loss"].make("loss")
@@ -197,9 +198,7 @@ class MonitorScreen(Screen[None]):
         self.snapshot = snapshot
         state = snapshot.state.name
         with self.app.batch_update():
-            self.set_class(state in _OVER, "-over")
-            self.set_class(state == "stopped", "-stopped")
-            self.set_class(state in ("failed", "lost", "lost-at-reboot"), "-broken")
+            self._set_classes(state)
             # Loops over none or one: a message may arrive while the screen is taken apart.
             for header in self.query(RunHeader):
                 header.show(snapshot)
@@ -207,8 +206,8 @@ class MonitorScreen(Screen[None]):
                 phases.show(snapshot)
             for chart in self.query(LineChart):
                 CHARTS[str(chart.id)].show_in(chart, snapshot)
-            if isinstance(self.app.screen, ChartScreen):
-                self.app.screen.show(snapshot)
+            if self._chart is not None:
+                self._chart.show(snapshot)
             for gpus in self.query(GpuPanel):
                 gpus.show_trainer(pid=snapshot.state.pid, peak_bytes=snapshot.peak_memory_bytes)
             for caches in self.query(CachePanel):
@@ -220,6 +219,17 @@ class MonitorScreen(Screen[None]):
             self._show_words(before, snapshot)
         for strip in self.query(AlertStrip):
             strip.see(snapshot)
+
+    def _set_classes(self, state: str) -> None:
+        """What the state changes in the look, all at once: each change styles every widget."""
+        looks = {
+            "-over": state in _OVER,
+            "-stopped": state == "stopped",
+            "-broken": state in ("failed", "lost", "lost-at-reboot"),
+        }
+        classes = (self.classes - looks.keys()) | {name for name, is_on in looks.items() if is_on}
+        if classes != self.classes:
+            self.set_classes(classes)
 
     def _show_words(self, before: RunSnapshot | None, snapshot: RunSnapshot) -> None:
         """The outcome, the last command and the last problem, where they changed."""
@@ -234,8 +244,8 @@ class MonitorScreen(Screen[None]):
         """Show the GPUs."""
         for gpus in self.query(GpuPanel):
             gpus.show(message.report)
-            if isinstance(self.app.screen, GpuScreen):
-                self.app.screen.show(gpus.lines)
+            if self._all_gpus is not None:
+                self._all_gpus.show(gpus.lines)
         for strip in self.query(AlertStrip):
             strip.see_gpus(message.report)
 
@@ -306,6 +316,8 @@ class MonitorScreen(Screen[None]):
             self.action_steer(command)  # which says why not
             return
 
+        from cascade_tui.screens.confirm import Confirm
+
         def answered(answer: bool | None) -> None:
             if answer:
                 self.action_steer(command)
@@ -328,7 +340,10 @@ class MonitorScreen(Screen[None]):
 
     def action_chart(self) -> None:
         """One chart on the whole screen."""
-        self.app.push_screen(ChartScreen(self.run, self.snapshot, self._window, self._look_at))
+        from cascade_tui.screens.chart import ChartScreen
+
+        self._chart = ChartScreen(self.run, self.snapshot, self._window, self._look_at)
+        self.app.push_screen(self._chart)
 
     def action_whole(self) -> None:
         """Every chart from the first step to the last, and no crosshair."""
@@ -370,7 +385,10 @@ class MonitorScreen(Screen[None]):
 
     def action_gpus(self) -> None:
         """All GPUs in full, with the processes on them."""
-        self.app.push_screen(GpuScreen(self.query_one(GpuPanel).lines))
+        from cascade_tui.screens.gpus import GpuScreen
+
+        self._all_gpus = GpuScreen(self.query_one(GpuPanel).lines)
+        self.app.push_screen(self._all_gpus)
 
     def action_picture(self) -> None:
         """The pictures of the step that is shown, as large as can be."""
@@ -378,4 +396,6 @@ class MonitorScreen(Screen[None]):
         if self.snapshot is None or step is None:
             self.notify("no validation pictures yet", severity="warning")
             return
+        from cascade_tui.screens.picture import PictureScreen
+
         self.app.push_screen(PictureScreen(self.snapshot, step))

@@ -43,9 +43,15 @@ class RunHeader(TextRows):
     """
 
     def __init__(
-        self, *, clock: Callable[[], float] = time.monotonic, id: str | None = None
+        self,
+        name: str = "",
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        id: str | None = None,
     ) -> None:
+        """``name`` is all that is shown until there is a snapshot."""
         super().__init__(id=id)
+        self._run_name = name
         self._clock = clock
         self._snapshot: RunSnapshot | None = None
         self._time_left = ""
@@ -66,7 +72,7 @@ class RunHeader(TextRows):
     def make_lines(self, width: int) -> list[Text]:
         """The line; another width holds other facts."""
         if self._snapshot is None:
-            return []
+            return [Text(self._run_name, style="bold")]
         return [header_text(self._snapshot, self._time_left, width)]
 
 
