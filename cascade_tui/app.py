@@ -20,7 +20,7 @@ os.environ.setdefault("TEXTUAL_FPS", "10" if _IS_REMOTE else "30")
 os.environ.setdefault("TEXTUAL_ANIMATIONS", "none")
 
 from textual.actions import ActionParseResult, parse
-from textual.app import SystemCommand
+from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.dom import DOMNode
 from textual.screen import Screen
@@ -28,6 +28,8 @@ from textual.screen import Screen
 from cascade_tui.keymap import in_words, is_unbound
 from cascade_tui.notifying import NotifyBy
 from cascade_tui.opening import collect_garbage
+from cascade_tui.palette import RecentCommands, key_commands
+from cascade_tui.recent import Recent, remember
 from cascade_tui.screens.help import HelpScreen
 from cascade_tui.themes import ThemedApp
 from cascade_tui.widgets.shown_keys import shown_key
@@ -65,6 +67,7 @@ class CascadeApp(ThemedApp, inherit_bindings=False):
 
     TITLE = "cascade-tui"
     CSS_PATH = "app.tcss"
+    COMMANDS = App.COMMANDS | {RecentCommands}
     BINDING_GROUP_TITLE = "Everywhere"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("1", "show_runs", "Runs", show=False, id="app.runs"),
@@ -207,6 +210,7 @@ class CascadeApp(ThemedApp, inherit_bindings=False):
         """Edit a config whose text is at hand, saved or not."""
         from cascade_tui.screens.configure import ConfigureScreen
 
+        self._remember(draft.document.path)
         screen = ConfigureScreen(draft, environment=self._environment)
         old, self.configure = self.configure, screen
         self._show(screen, old, "configure")
@@ -215,9 +219,39 @@ class CascadeApp(ThemedApp, inherit_bindings=False):
         """Watch a run."""
         from cascade_tui.screens.monitor import MonitorScreen
 
+        self._remember(run.root)
         self.run_directory = run
         old, self.monitor = self.monitor, MonitorScreen(run, notify_by=self._notify_by)
         self._show(self.monitor, old, "monitor")
+
+    def open_again(self, recent: Recent) -> None:
+        """Open what was open before; edits of another config are asked about first."""
+
+        def open_it() -> None:
+            refusal = self.open_path(recent.path)
+            if refusal:
+                self.notify(refusal, severity="error", markup=False)
+
+        form = self.form
+        if recent.kind == "run":
+            open_it()
+        elif form is not None and form.draft.document.path.absolute() == recent.path:
+            self.action_show_configure()
+        else:
+            self._when_edits_are_settled(open_it)
+
+    def _remember(self, path: Path) -> None:
+        """Keep, in a thread, that this was opened; not if nothing may be written."""
+
+        def write() -> None:
+            try:
+                remember(path)
+            except OSError as failure:
+                told = f"what was opened is not remembered: {failure.strerror}"
+                self.notify(told, markup=False)
+
+        if not self.is_readonly:
+            self.run_worker(write, thread=True, group="recent")
 
     def _show(self, screen: Screen[Any], old: Screen[Any] | None, name: str) -> None:
         """Show a new base screen under its name, in the place of the old one of that name."""
@@ -343,36 +377,25 @@ class CascadeApp(ThemedApp, inherit_bindings=False):
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
         """Everything that a key does now, for ctrl+p."""
-        told: set[str] = set()
-        for key, active in screen.active_bindings.items():
-            binding = active.binding
-            if not active.enabled or binding.action in told or binding.system:
-                continue
-            told.add(binding.action)
-            if binding.description and binding.id and binding.action != "command_palette":
-                shown = f"key {self.get_key_display(binding) or key}"
-                shown = "no key" if is_unbound(key) else shown
-                about = f"{binding.tooltip}  " if binding.tooltip else ""
-                run = partial(self.run_action, binding.action, active.node)
-                yield SystemCommand(binding.description, f"{about}({shown})", run)
+        yield from key_commands(self, screen)
         yield SystemCommand("Theme", "other colours", self.action_change_theme)
 
     async def action_quit(self) -> None:
         """Leave; edits that are not saved are asked about. A run goes on."""
+        self._when_edits_are_settled(lambda: self.exit(0))
+
+    def _when_edits_are_settled(self, act: Callable[[], None]) -> None:
+        """Do what takes the form away, once its edits are saved or given up."""
         form = self.form
         if form is None or not form.draft.is_changed:
-            self.exit(0)
+            act()
             return
         from cascade_tui.screens.unsaved import UnsavedEdits
 
-        self.push_screen(UnsavedEdits(form.draft.document.path), self._quit_answered)
+        def answered(answer: Answer | None) -> None:
+            if answer == "save" and form.draft.changed_on_disk():
+                form.action_save()
+            elif answer == "discard" or (answer == "save" and form.save()):
+                act()
 
-    def _quit_answered(self, answer: Answer | None) -> None:
-        form = self.form
-        assert form is not None
-        if answer == "discard":
-            self.exit(0)
-        elif answer == "save" and form.draft.changed_on_disk():
-            form.action_save()
-        elif answer == "save" and form.save():
-            self.exit(0)
+        self.push_screen(UnsavedEdits(form.draft.document.path), answered)
