@@ -136,20 +136,20 @@ def _seconds(text: str) -> float:
     return seconds
 
 
-def report(run: RunDirectory) -> dict[str, Any]:
+def report(run: RunDirectory, *, now: float | None = None) -> dict[str, Any]:
     """What is known of a run: its state, and the last training step's numbers.
 
-    Times are in seconds; `loss` is null when not finite or not known.
+    Times are in seconds; `loss` is null when not finite or not known. Ages count until ``now``, in
+    unix seconds, by default this moment.
     """
     from engine.run.events import as_float, tail_events
     from engine.run.status import derive_state
 
-    state = derive_state(run)
+    state = derive_state(run, now=now)
     events = tail_events(run.events)
     steps = [event for event in events if event.get("kind") == "step"]
     last = steps[-1] if steps else {}
     loss = as_float(last.get("loss"))
-    age = state.heartbeat_age_seconds
     return {
         "run": str(run.root),
         "state": state.name,
@@ -163,7 +163,7 @@ def report(run: RunDirectory) -> dict[str, Any]:
         "loss": loss if loss is not None and math.isfinite(loss) else None,
         "images_per_second": last.get("images_per_second"),
         "seconds_left": _seconds_left(steps, state.max_train_steps),
-        "heartbeat_age_seconds": None if age is None else round(age, 1),
+        "heartbeat_age_seconds": state.heartbeat_age_seconds,
         "checkpoints": list(run.checkpoint_steps()),
         "message": state.message,
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
@@ -101,7 +102,8 @@ class RunsScreen(Screen[None]):
 
     def _read(self) -> None:
         runs = find_runs(self.root, max_depth=_DEPTH)
-        self.post_message(self.Looked([report(run) for run in runs]))
+        now = time.time()  # one for all: what is as old keeps its place
+        self.post_message(self.Looked([report(run, now=now) for run in runs]))
 
     def on_runs_screen_looked(self, message: Looked) -> None:
         """Show them, those that run first, then those that were heard of last."""

@@ -143,7 +143,7 @@ async def test_marked_runs_are_shown_beside_each_other_and_the_keys_work_there()
         screen = pilot.app.screen
         await until(pilot, lambda: bool(screen.compared))
         chart = screen.query_one(LineChart)
-        await until(pilot, lambda: " · B " in chart.plain)
+        await until(pilot, lambda: "A b · B a" in chart.plain)  # b was heard of last
         await pilot.press("y", "j")
         assert chart.is_log
         await pilot.press("escape")
