@@ -12,12 +12,17 @@ import subprocess
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from threading import Timer
 from typing import TYPE_CHECKING, Any, ClassVar
+
+from cascade_tui.pictures import TRUE_COLOUR_TERMS, Setting
 
 # Read when textual is imported: few frames on a slow link, nothing that moves by itself.
 _IS_REMOTE = bool(os.environ.get("SSH_CONNECTION") or os.environ.get("SSH_TTY"))
 os.environ.setdefault("TEXTUAL_FPS", "10" if _IS_REMOTE else "30")
 os.environ.setdefault("TEXTUAL_ANIMATIONS", "none")
+if os.environ.get("TERM") in TRUE_COLOUR_TERMS:
+    os.environ.setdefault("TEXTUAL_COLOR_SYSTEM", "truecolor")
 
 from textual.actions import ActionParseResult, parse
 from textual.app import App, SystemCommand
@@ -28,10 +33,9 @@ from textual.screen import Screen
 from cascade_tui.keymap import in_words, is_unbound
 from cascade_tui.notifying import NotifyBy
 from cascade_tui.opening import collect_garbage
-from cascade_tui.palette import RecentCommands, key_commands
-from cascade_tui.recent import Recent, remember
+from cascade_tui.palette import RecentCommands, key_commands, remember_opened
+from cascade_tui.picture_app import PictureApp
 from cascade_tui.screens.help import HelpScreen
-from cascade_tui.themes import ThemedApp
 from cascade_tui.widgets.shown_keys import shown_key
 from engine.run.paths import RunDirectory
 
@@ -59,10 +63,11 @@ _WRITING = frozenset(
 )
 """Actions of any screen that change a run or a file."""
 _STARTED_SECONDS = 1.0
+_HUNG_UP_SECONDS = 1.0
 _SIGNALS = (signal.SIGHUP, signal.SIGTERM)
 
 
-class CascadeApp(ThemedApp, inherit_bindings=False):
+class CascadeApp(PictureApp, inherit_bindings=False):
     """Configure a run, launch it, watch it. Leaving it never stops a run."""
 
     TITLE = "cascade-tui"
@@ -95,13 +100,14 @@ class CascadeApp(ThemedApp, inherit_bindings=False):
         is_readonly: bool = False,
         theme: str | None = None,
         keymap: Mapping[str, str] | None = None,
+        pictures: Setting = "half",
     ) -> None:
         """`environment` is what rules see of the machine; left out, it is looked at.
 
         `notify_by` is how the terminal calls somebody to a run that is watched. Runs are shown
         below `runs_root`, by default the working directory. `is_readonly` leaves every run and
         every file as it is. `theme` is one of `THEMES`; left out, the one chosen last counts.
-        `keymap` is what `keymap.chosen_keys` gives.
+        `keymap` is what `keymap.chosen_keys` gives. `pictures` is how they are drawn.
         """
         no_colour = os.environ.get("NO_COLOR")
         super().__init__()
@@ -115,6 +121,7 @@ class CascadeApp(ThemedApp, inherit_bindings=False):
         self.is_readonly = is_readonly
         self.use_theme(theme)
         self.set_keymap(keymap or {})
+        self.use_pictures(pictures)
         self.run_directory = RunDirectory(run_directory) if run_directory else None
         self.configure: ConfigureScreen | ParseErrorScreen | None = None
         self.monitor: Screen[Any] | None = None
@@ -125,7 +132,7 @@ class CascadeApp(ThemedApp, inherit_bindings=False):
         """Show what was named on the command line, and end cleanly on signals."""
         loop = asyncio.get_running_loop()
         for number in _SIGNALS:
-            loop.add_signal_handler(number, partial(self.exit, return_code=128 + number))
+            loop.add_signal_handler(number, partial(self._end_by, number))
         self.set_timer(_STARTED_SECONDS, collect_garbage)
         if self.is_readonly:
             self.notify("read only: no run and no file is changed")
@@ -135,6 +142,13 @@ class CascadeApp(ThemedApp, inherit_bindings=False):
             self.open_run(self.run_directory)
         else:
             self.action_show_runs()
+
+    def _end_by(self, number: int) -> None:
+        if number == signal.SIGHUP:  # nobody reads any more: to write out the end may never end
+            last_resort = Timer(_HUNG_UP_SECONDS, os._exit, (128 + number,))
+            last_resort.daemon = True
+            last_resort.start()
+        self.exit(return_code=128 + number)
 
     async def run_action(
         self,
@@ -210,7 +224,7 @@ class CascadeApp(ThemedApp, inherit_bindings=False):
         """Edit a config whose text is at hand, saved or not."""
         from cascade_tui.screens.configure import ConfigureScreen
 
-        self._remember(draft.document.path)
+        remember_opened(self, draft.document.path)
         screen = ConfigureScreen(draft, environment=self._environment)
         old, self.configure = self.configure, screen
         self._show(screen, old, "configure")
@@ -219,39 +233,10 @@ class CascadeApp(ThemedApp, inherit_bindings=False):
         """Watch a run."""
         from cascade_tui.screens.monitor import MonitorScreen
 
-        self._remember(run.root)
+        remember_opened(self, run.root)
         self.run_directory = run
         old, self.monitor = self.monitor, MonitorScreen(run, notify_by=self._notify_by)
         self._show(self.monitor, old, "monitor")
-
-    def open_again(self, recent: Recent) -> None:
-        """Open what was open before; edits of another config are asked about first."""
-
-        def open_it() -> None:
-            refusal = self.open_path(recent.path)
-            if refusal:
-                self.notify(refusal, severity="error", markup=False)
-
-        form = self.form
-        if recent.kind == "run":
-            open_it()
-        elif form is not None and form.draft.document.path.absolute() == recent.path:
-            self.action_show_configure()
-        else:
-            self._when_edits_are_settled(open_it)
-
-    def _remember(self, path: Path) -> None:
-        """Keep, in a thread, that this was opened; not if nothing may be written."""
-
-        def write() -> None:
-            try:
-                remember(path)
-            except OSError as failure:
-                told = f"what was opened is not remembered: {failure.strerror}"
-                self.notify(told, markup=False)
-
-        if not self.is_readonly:
-            self.run_worker(write, thread=True, group="recent")
 
     def _show(self, screen: Screen[Any], old: Screen[Any] | None, name: str) -> None:
         """Show a new base screen under its name, in the place of the old one of that name."""
@@ -382,9 +367,9 @@ class CascadeApp(ThemedApp, inherit_bindings=False):
 
     async def action_quit(self) -> None:
         """Leave; edits that are not saved are asked about. A run goes on."""
-        self._when_edits_are_settled(lambda: self.exit(0))
+        self.when_edits_are_settled(lambda: self.exit(0))
 
-    def _when_edits_are_settled(self, act: Callable[[], None]) -> None:
+    def when_edits_are_settled(self, act: Callable[[], None]) -> None:
         """Do what takes the form away, once its edits are saved or given up."""
         form = self.form
         if form is None or not form.draft.is_changed:

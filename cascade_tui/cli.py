@@ -19,6 +19,7 @@ from cascade_tui.arguments import (
     UsageError,
     add_config_options,
     add_notify_option,
+    add_pictures_option,
     config_path,
     existing_config,
     existing_run,
@@ -63,6 +64,7 @@ _OPTIONS_WITH_VALUE = (
     "--notify",
     "--runs",
     "--theme",
+    "--pictures",
 )
 _THEMES = ("dark", "light", "high-contrast", "colour-blind")
 
@@ -129,6 +131,7 @@ def main_parser() -> argparse.ArgumentParser:
         "--readonly", action="store_true", help="look only: the app changes no run and no file"
     )
     parser.add_argument("--theme", choices=_THEMES, help="colours of the app; T changes them")
+    add_pictures_option(parser)
     parser.add_argument("--version", action="version", version=f"cascade-tui {_version()}")
     return parser
 
@@ -161,6 +164,7 @@ def _open(options: argparse.Namespace) -> int:
             runs_root=runs_root,
             is_readonly=options.readonly,
             theme=options.theme,
+            pictures=options.pictures,
         )
     if options.readonly and config is not None:
         raise UsageError("--readonly starts no run: leave it out, or open the config in a terminal")

@@ -21,6 +21,7 @@ from engine.run.status import derive_state
 
 if TYPE_CHECKING:
     from cascade_tui.notifying import NotifyBy
+    from cascade_tui.pictures import Setting
 
 _ERASE_LINE = "\r\x1b[2K"
 
@@ -34,6 +35,7 @@ def run_app(
     runs_root: Path | None = None,
     is_readonly: bool = False,
     theme: str | None = None,
+    pictures: Setting = "auto",
 ) -> int:
     """Show the app until the person leaves it; returns the exit code. Needs a terminal.
 
@@ -57,6 +59,7 @@ def run_app(
             is_readonly=is_readonly,
             theme=theme,
             keymap=keys.keymap,
+            pictures=pictures,
         )
     for warning in keys.warnings:
         print(warning, file=sys.stderr)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from textual.app import App, SystemCommand
@@ -14,7 +15,7 @@ from textual.screen import Screen
 from textual.style import Style
 
 from cascade_tui.keymap import is_unbound
-from cascade_tui.recent import Recent, recently_opened
+from cascade_tui.recent import Recent, recently_opened, remember
 from cascade_tui.widgets.glyphs import printable
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ class RecentCommands(Provider):
                 yield Hit(score, shown, self._opener(recent), text=text)
 
     def _opener(self, recent: Recent) -> partial[None]:
-        return partial(cast("CascadeApp", self.app).open_again, recent)
+        return partial(open_again, cast("CascadeApp", self.app), recent)
 
 
 def key_commands(app: App[Any], screen: Screen[Any]) -> Iterator[SystemCommand]:
@@ -74,3 +75,34 @@ def key_commands(app: App[Any], screen: Screen[Any]) -> Iterator[SystemCommand]:
             about = f"{binding.tooltip}  " if binding.tooltip else ""
             run = partial(app.run_action, binding.action, active.node)
             yield SystemCommand(binding.description, f"{about}({shown})", run)
+
+
+def open_again(app: CascadeApp, recent: Recent) -> None:
+    """Open what was open before; edits of another config are asked about first."""
+
+    def open_it() -> None:
+        refusal = app.open_path(recent.path)
+        if refusal:
+            app.notify(refusal, severity="error", markup=False)
+
+    form = app.form
+    if recent.kind == "run":
+        open_it()
+    elif form is not None and form.draft.document.path.absolute() == recent.path:
+        app.action_show_configure()
+    else:
+        app.when_edits_are_settled(open_it)
+
+
+def remember_opened(app: CascadeApp, path: Path) -> None:
+    """Keep, in a thread, that this was opened; not if nothing may be written."""
+
+    def write() -> None:
+        try:
+            remember(path)
+        except OSError as failure:
+            told = f"what was opened is not remembered: {failure.strerror}"
+            app.notify(told, markup=False)
+
+    if not app.is_readonly:
+        app.run_worker(write, thread=True, group="recent")

@@ -308,7 +308,7 @@ class ConfigureScreen(DraftScreen):
         """Add and remove data backends, and see their buckets."""
         from cascade_tui.screens.datasets import DatasetsScreen
 
-        self.app.push_screen(DatasetsScreen(self.draft), self._came_back)
+        self.app.push_screen(DatasetsScreen(self.draft, self.environment), self._came_back)
 
     def action_raw_text(self) -> None:
         """Edit the text of the file that the highlighted field stands in, at its line."""

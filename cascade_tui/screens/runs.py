@@ -16,6 +16,7 @@ from textual.widgets import Footer, Input, Static
 
 from cascade_tui.commands.status import report
 from cascade_tui.run_copy import CannotCopyError, copy_config
+from cascade_tui.widgets.glyphs import shown_path
 from cascade_tui.widgets.run_table import RunTable, make_row
 from cascade_tui.widgets.shown_keys import shown_key
 from engine.run.launch import LaunchError
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 _PERIOD_SECONDS = 5.0
 _DEPTH = 4
 _MOST_COMPARED = 4
+_LOOKING = "looking…"
 
 
 class RunsScreen(Screen[None]):
@@ -72,13 +74,15 @@ class RunsScreen(Screen[None]):
         super().__init__()
         self.root = root
         self._reports: list[dict[str, Any]] | None = None
-        self._news = ""
+        self._news = _LOOKING
 
     def compose(self) -> ComposeResult:
         """Where, how many, the runs, the words to filter by."""
         mode = "read only, " if self._owner.is_readonly else ""
-        yield Static(f"{mode}runs below {self.root.absolute()}", id="head", markup=False)
-        yield Static("looking…", id="news", markup=False)
+        yield Static(
+            f"{mode}runs below {shown_path(self.root.absolute())}", id="head", markup=False
+        )
+        yield Static(_LOOKING, id="news", markup=False)
         yield RunTable()
         yield Static(_how_to_begin(), id="empty", markup=False)
         words = Input(compact=True, placeholder="only runs whose path or state holds")

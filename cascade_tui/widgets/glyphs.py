@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 from rich.cells import cell_len, set_cell_size
 
 from engine.config.problems import Severity
@@ -24,6 +27,15 @@ def printable(text: str, *, keep_lines: bool = False) -> str:
     if text.isprintable():
         return text
     return text.translate(_SHOWN | {0x0A: 0x0A} if keep_lines else _SHOWN)
+
+
+def shown_path(path: Path) -> str:
+    """A path as text that is safe to show, with ``~`` for the home folder."""
+    home = os.path.expanduser("~")
+    text = str(path)
+    if home != "/" and (text == home or text.startswith(f"{home}/")):
+        text = f"~{text[len(home) :]}"
+    return printable(text)
 
 
 def from_printable(text: str) -> str:

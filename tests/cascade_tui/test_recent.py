@@ -12,6 +12,7 @@ from textual.command import CommandList, CommandPalette
 from textual.pilot import Pilot
 
 from cascade_tui.app import CascadeApp
+from cascade_tui.palette import open_again
 from cascade_tui.recent import recent_file, recently_opened, remember
 from cascade_tui.screens.configure import ConfigureScreen
 from cascade_tui.screens.monitor import MonitorScreen
@@ -57,6 +58,7 @@ async def test_the_palette_opens_again_what_was_opened_last_and_asks_before_edit
     shutil.rmtree(runs[2])
     async with open_app(None).run_test(size=(120, 40)) as pilot:
         app = pilot.app
+        assert isinstance(app, CascadeApp)
         await until(pilot, lambda: isinstance(app.screen, RunsScreen))
         last = "Open config config.toml — ~/config.toml"
         await pilot.press("ctrl+p")
@@ -77,10 +79,10 @@ async def test_the_palette_opens_again_what_was_opened_last_and_asks_before_edit
         form = await checked_form(pilot)
         form.draft.set("learning_rate", 3e-5)
         other = Path(shutil.copy(config, "other.toml"))
-        app.open_again(next(r for r in recently_opened() if r.kind == "config"))
+        open_again(app, next(r for r in recently_opened() if r.kind == "config"))
         assert app.screen is form  # it is open already
         remember(other)
-        app.open_again(recently_opened()[0])
+        open_again(app, recently_opened()[0])
         await until(pilot, lambda: isinstance(app.screen, UnsavedEdits))
         await pilot.press("d")
         await until(
