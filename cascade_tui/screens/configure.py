@@ -19,6 +19,7 @@ from cascade_tui.widgets.field_list import FieldList
 from cascade_tui.widgets.glyphs import printable
 from cascade_tui.widgets.group_list import GroupList
 from cascade_tui.widgets.problem_detail import ProblemDetail
+from cascade_tui.widgets.shown_keys import shown_key
 from cascade_tui.widgets.verdict import Verdict
 from engine.config.environment import Environment
 from engine.config.problems import Edit, Severity
@@ -92,7 +93,8 @@ class ConfigureScreen(DraftScreen):
         parts += ["read only"] if self._owner.is_readonly else []
         words = sorted(self._filters) + ([f"/{self._query}"] if self._query else [])
         if words:
-            parts.append(f"{num_visible} of {num_fields} fields: {', '.join(words)} (esc: all)")
+            back = f"{shown_key('configure.clear_filters', 'escape')}: all"
+            parts.append(f"{num_visible} of {num_fields} fields: {', '.join(words)} ({back})")
         title = printable("  ·  ".join(parts))
         if title != self._shown_title:
             self._shown_title = title
