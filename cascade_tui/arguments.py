@@ -46,6 +46,19 @@ def add_notify_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_pictures_option(parser: argparse.ArgumentParser) -> None:
+    """Add `--pictures`: see `cascade_tui.pictures.choose_way`."""
+    from cascade_tui.pictures import SETTINGS
+
+    parser.add_argument(
+        "--pictures",
+        choices=SETTINGS,
+        default="auto",
+        help="how the app draws pictures: in half blocks, or in pixels by the terminal's protocol "
+        "(default: auto, pixels only in terminals known to draw them)",
+    )
+
+
 def notify_by(options: argparse.Namespace) -> NotifyBy:
     """How to call the person; raises UsageError if the environment variable holds nonsense."""
     from cascade_tui import notifying

@@ -20,6 +20,7 @@ from cascade_tui.arguments import (
     UsageError,
     add_config_options,
     add_notify_option,
+    add_pictures_option,
     config_path,
     existing_config,
     existing_run,
@@ -53,6 +54,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "models": ("models", "show which weight files are here, and fetch those that are not"),
     "doctor": ("doctor", "say what is wrong with this machine, with fixes"),
     "locate": ("locate", "say where things lie: caches, weights, runs, the program"),
+    "keys": ("keys", "show every key of the app, and how to change it"),
     "schema": ("schema", "print the JSON Schema of a config, for editors"),
     "completions": ("completions", "print what lets a shell complete our commands"),
 }
@@ -63,6 +65,7 @@ _OPTIONS_WITH_VALUE = (
     "--notify",
     "--runs",
     "--theme",
+    "--pictures",
 )
 # What a command imports stays: to look through it again and again costs a tenth of its time.
 _RARE_COLLECTION = 50_000
@@ -112,6 +115,7 @@ def main_parser() -> argparse.ArgumentParser:
         usage="cascade-tui [options] [PATH]\n       cascade-tui COMMAND ...",
         description="Fine-tune the Stable Cascade Stage C prior from a terminal.",
         epilog=f"commands (each has its own --help):\n{table}\n\n"
+        "Keys of the app are chosen in ~/.config/cascade-tui/keys.toml: see `cascade-tui keys`.\n"
         "Without a terminal, or with TERM=dumb, it works as with --no-ui.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -133,6 +137,7 @@ def main_parser() -> argparse.ArgumentParser:
         "--readonly", action="store_true", help="look only: the app changes no run and no file"
     )
     parser.add_argument("--theme", choices=_THEMES, help="colours of the app; T changes them")
+    add_pictures_option(parser)
     parser.add_argument("--version", action="version", version=f"cascade-tui {_version()}")
     return parser
 
@@ -165,6 +170,7 @@ def _open(options: argparse.Namespace) -> int:
             runs_root=runs_root,
             is_readonly=options.readonly,
             theme=options.theme,
+            pictures=options.pictures,
         )
     if options.readonly and config is not None:
         raise UsageError("--readonly starts no run: leave it out, or open the config in a terminal")

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cascade_tui.draft import Draft
-from engine.config.documents import BACKENDS, Document, DocumentError, format_of
+from engine.config.documents import BACKENDS, PROMPTS, Document, DocumentError, format_of
 from engine.config.environment import Environment
 from engine.config.problems import Problem
 
@@ -97,8 +97,10 @@ def text_of_field(draft: Draft, key: str) -> tuple[TextFile, int | None]:
     backends, document = draft.backends_document, draft.document
     if key == "data_backend_config" and (malformed := malformed_backends(draft)) is not None:
         return malformed, malformed.malformed_line
-    if key.startswith(f"{BACKENDS}[") and backends is not None:
-        document = backends
+    if key.startswith(f"{BACKENDS}["):
+        document = backends or document
+    elif key.startswith(f"{PROMPTS}["):
+        document = draft.prompts_document or document
     return TextFile(document.path, draft), document.line_of(key) if key else None
 
 

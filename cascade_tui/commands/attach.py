@@ -5,7 +5,13 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from cascade_tui.arguments import add_notify_option, existing_run, is_interactive, notify_by
+from cascade_tui.arguments import (
+    add_notify_option,
+    add_pictures_option,
+    existing_run,
+    is_interactive,
+    notify_by,
+)
 
 if TYPE_CHECKING:
     from cascade_tui.arguments import Subparsers
@@ -22,6 +28,7 @@ def add_parser(subparsers: Subparsers) -> None:
     parser.add_argument("run_directory", metavar="RUN", help="a run directory")
     parser.add_argument("--no-ui", action="store_true", help="follow as text, without the app")
     add_notify_option(parser)
+    add_pictures_option(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -33,4 +40,9 @@ def run(args: argparse.Namespace) -> int:
         return attach_headless(directory)
     from cascade_tui.opening import run_app
 
-    return run_app(config=None, run_directory=directory.root, notify_by=notify_by(args))
+    return run_app(
+        config=None,
+        run_directory=directory.root,
+        notify_by=notify_by(args),
+        pictures=args.pictures,
+    )

@@ -20,6 +20,7 @@ from cascade_tui.widgets.glyphs import printable
 from cascade_tui.widgets.group_list import GroupList
 from cascade_tui.widgets.problem_detail import ProblemDetail
 from cascade_tui.widgets.search_input import SearchInput
+from cascade_tui.widgets.shown_keys import shown_key
 from cascade_tui.widgets.verdict import Verdict
 from engine.config.environment import Environment
 from engine.config.problems import Edit, Severity
@@ -94,7 +95,8 @@ class ConfigureScreen(DraftScreen):
         parts += ["read only"] if self._owner.is_readonly else []
         words = sorted(self._filters) + ([f"/{self._query}"] if self._query else [])
         if words:
-            parts.append(f"{num_visible} of {num_fields} fields: {', '.join(words)} (esc: all)")
+            back = f"{shown_key('configure.clear_filters', 'escape')}: all"
+            parts.append(f"{num_visible} of {num_fields} fields: {', '.join(words)} ({back})")
         title = printable("  ·  ".join(parts))
         if title != self._shown_title:
             self._shown_title = title
@@ -303,7 +305,13 @@ class ConfigureScreen(DraftScreen):
         """Add and remove data backends, and see their buckets."""
         from cascade_tui.screens.datasets import DatasetsScreen
 
-        self.app.push_screen(DatasetsScreen(self.draft), self._came_back)
+        self.app.push_screen(DatasetsScreen(self.draft, self.environment), self._came_back)
+
+    def action_prompts(self) -> None:
+        """Write the prompts that validations draw."""
+        from cascade_tui.screens.prompts import PromptsScreen
+
+        self.app.push_screen(PromptsScreen(self.draft), self._came_back)
 
     def action_raw_text(self) -> None:
         """Edit the text of the file that the highlighted field stands in, at its line."""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Sequence
 from typing import ClassVar
 
+from rich.text import Text
 from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -15,7 +18,7 @@ from textual.widgets.option_list import Option as ListOption
 from textual.worker import get_current_worker
 
 from cascade_tui.bucket_preview import BucketPreview, preview_buckets
-from cascade_tui.draft import Draft
+from cascade_tui.draft import Draft, Snapshot
 from cascade_tui.draft_backends import (
     BackendError,
     Kind,
@@ -27,8 +30,13 @@ from cascade_tui.draft_backends import (
 )
 from cascade_tui.field_text import shown_value
 from cascade_tui.widgets.glyphs import GLYPHS, READY, fit, printable
+from cascade_tui.widgets.shown_keys import shown_key
 from engine.config.backends import ImageBackend, backend_key
+from engine.config.environment import Environment
+from engine.config.problems import Problem, Severity
 
+_BACKENDS = "data_backend"
+_STYLES: dict[Severity, str] = {"error": "red", "warning": "yellow", "hint": ""}
 _BAR_CELLS = 20
 _TOLD_EVERY = 50
 
@@ -64,7 +72,7 @@ class DatasetsScreen(ModalScreen[str | None]):
         & OptionList:focus { background-tint: $background 0%; }
         & VerticalScroll { width: 1fr; height: 1fr; padding: 0 2; scrollbar-size-vertical: 1; }
         & Static { height: auto; width: 1fr; }
-        & #buckets { margin-top: 1; }
+        & #problems, & #buckets { margin-top: 1; }
     }
     """
 
@@ -82,10 +90,20 @@ class DatasetsScreen(ModalScreen[str | None]):
             super().__init__()
             self.identity, self.preview, self.refusal = identity, preview, refusal
 
-    def __init__(self, draft: Draft) -> None:
+    class Checked(Message):
+        """A thread has checked the draft as it was at ``snapshot``."""
+
+        def __init__(self, problems: Sequence[Problem], snapshot: Snapshot) -> None:
+            super().__init__()
+            self.problems, self.snapshot = tuple(problems), snapshot
+
+    def __init__(self, draft: Draft, environment: Environment | None = None) -> None:
+        """``environment`` is what rules see of the machine; left out, it is looked at."""
         super().__init__()
         self.draft = draft
+        self._environment = environment
         self._ids: list[str] = []
+        self._problems: tuple[Problem, ...] = ()
 
     def compose(self) -> ComposeResult:
         """Title, the backends, what the highlighted one says and holds, the keys."""
@@ -94,6 +112,7 @@ class DatasetsScreen(ModalScreen[str | None]):
             yield OptionList(markup=False)
             with VerticalScroll(can_focus=False):
                 yield Static(id="about", markup=False)
+                yield Static(id="problems", markup=False)
                 yield Static(id="buckets", markup=False)
         yield Footer(show_command_palette=False, compact=True)
 
@@ -124,9 +143,11 @@ class DatasetsScreen(ModalScreen[str | None]):
             place = self._ids.index(identity)
         lines.highlighted = min(place, len(backends) - 1) if backends else None
         source = self.draft.backends_document or self.draft.document
-        title = f"Datasets  {source.path}  ·  {len(backends)}"
+        count = f"{len(backends)} backend{'' if len(backends) == 1 else 's'}"
+        title = f"Datasets  {source.path}  ·  {count}"
         self.query_one("#title", Static).update(printable(title))
         self._show_backend()
+        self._check(self.draft.copy(), self.draft.snapshot())
 
     @on(OptionList.OptionHighlighted)
     def _show_backend(self) -> None:
@@ -142,6 +163,34 @@ class DatasetsScreen(ModalScreen[str | None]):
             hint = "" if is_text_cache(values) else "b sorts its pictures into buckets"
         self.query_one("#about", Static).update(about)
         self.query_one("#buckets", Static).update(hint)
+        self._show_problems()
+
+    def _show_problems(self) -> None:
+        """What is wrong with the highlighted backend; without one, with the lack of it."""
+        about = f"{backend_key(self.identity)}." if self.identity is not None else _BACKENDS
+        text = Text()
+        for problem in self._problems:
+            if f"{problem.key}.".startswith(about):
+                option = problem.key.rpartition(".")[2]
+                fix = f" Fix: {problem.fix}" if problem.fix else ""
+                words = f"{GLYPHS[problem.severity]} {option}: {problem.message}.{fix}"
+                text.append("\n" if text else "")
+                text.append(printable(words), _STYLES[problem.severity])
+        told = self.query_one("#problems", Static)
+        told.display = bool(text)
+        told.update(text)
+
+    @work(thread=True, exclusive=True, group="check")
+    def _check(self, draft: Draft, snapshot: Snapshot) -> None:
+        with contextlib.suppress(OSError):  # of a path that the config names: the form tells it
+            problems = draft.check(self._environment).problems
+            self.post_message(self.Checked(problems, snapshot))
+
+    @on(Checked)
+    def _checked(self, event: Checked) -> None:
+        if event.snapshot == self.draft.snapshot():
+            self._problems = event.problems
+            self._show_problems()
 
     # -- edits ---------------------------------------------------------------------------------
 
@@ -206,7 +255,8 @@ class DatasetsScreen(ModalScreen[str | None]):
             self.notify("buckets are for folders of pictures")
             return
         if not found[0].instance_data_dir:  # an empty path would be the working directory
-            self.notify("it has no instance_data_dir yet: enter edits it")
+            edit = shown_key("datasets.edit", "enter")
+            self.notify(f"it has no instance_data_dir yet: {edit} edits it")
             return
         self.query_one("#buckets", Static).update("looking for pictures …")
         self._preview(identity, found[0])

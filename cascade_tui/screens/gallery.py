@@ -9,20 +9,24 @@ from rich.style import Style
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.message import Message
-from textual.screen import Screen
 from textual.strip import Strip
 from textual.widgets import Footer, Static
 
 from cascade_tui.follow.follower import RunFollower
 from cascade_tui.follow.snapshot import Picture, RunSnapshot
+from cascade_tui.picture_app import PicturesScreen
 from cascade_tui.screens.picture import PictureScreen
 from cascade_tui.widgets.glyphs import fit
-from cascade_tui.widgets.half_blocks import Tile, TileCache
 from cascade_tui.widgets.rows import RowWidget
+from cascade_tui.widgets.shelf import Shelf, drawing_as_text
+from cascade_tui.widgets.shown_keys import shown_key
+from cascade_tui.widgets.tiles import Drawing, Tile, TileCache
 from engine.run.paths import RunDirectory
 
 _COLUMNS, _ROWS = 18, 9
 """A cell of the grid, at least: its caption and a square picture."""
+_NUM_KEPT = 256
+"""Pictures to which one comes back at once."""
 _NONE = "no pictures yet: the first come with the first validation"
 
 Cell = tuple[str, Picture | None]
@@ -41,8 +45,17 @@ class PictureGrid(RowWidget):
         super().__init__()
         self._cells: list[list[Cell]] = []
         self._chosen = (0, 0)
-        self._tiles: dict[tuple[str, int, int], Tile] = {}
-        self._cache = TileCache(256)
+        self._tiles: dict[tuple[str, Drawing], Tile] = {}
+        self._cache = TileCache(_NUM_KEPT)
+        self._shelf = Shelf(self, _NUM_KEPT)
+
+    def on_mount(self) -> None:
+        """Let pictures in pixels come and go."""
+        self._shelf.open(self.look)
+
+    def on_unmount(self) -> None:
+        """Leave nothing in the terminal's memory."""
+        self._shelf.clear()
 
     def show(self, cells: list[list[Cell]], chosen: tuple[int, int]) -> None:
         """Show these cells, the one at (row, column) marked."""
@@ -57,53 +70,55 @@ class PictureGrid(RowWidget):
 
     def look(self) -> None:
         """Draw what is known; decode the rest."""
-        columns, rows = self.cell_size()
-        wanted = [p.path for row in self._cells for _, p in row if p is not None]
-        missing = [path for path in wanted if (path, columns, rows) not in self._tiles]
-        if missing and columns > 0 and rows > 0:
-            self.run_worker(
-                lambda: self._decode(missing, columns, rows), thread=True, exclusive=True
-            )
+        wanted = self._drawing()
+        paths = [p.path for row in self._cells for _, p in row if p is not None]
+        missing = [path for path in paths if (path, wanted) not in self._tiles]
+        if missing and wanted.columns > 0 and wanted.rows > 0:
+            self.run_worker(lambda: self._decode(missing, wanted), thread=True, exclusive=True)
+        self._shelf.put([self._tiles.get((path, wanted)) for path in paths])
         self.redraw()
+
+    def _drawing(self) -> Drawing:
+        return drawing_as_text(self, *self.cell_size())
 
     def on_resize(self) -> None:
         """Other sizes of pictures."""
         super().on_resize()
         self.look()
 
-    def _decode(self, paths: list[str], columns: int, rows: int) -> None:
-        tiles = {(p, columns, rows): self._cache.load(p, columns, rows) for p in paths}
-        self._tiles = {**dict(list(self._tiles.items())[-256:]), **tiles}
+    def _decode(self, paths: list[str], drawing: Drawing) -> None:
+        tiles = {(p, drawing): self._cache.load(p, drawing) for p in paths}
+        self._tiles = {**dict(list(self._tiles.items())[-_NUM_KEPT:]), **tiles}
         self.post_message(self.Decoded())
 
     def on_picture_grid_decoded(self, message: Decoded) -> None:
         """Draw them."""
         message.stop()
-        self.redraw()
+        self.look()
 
     def make_rows(self, width: int, height: int) -> list[Strip]:
         """The grid, or a sentence where there is nothing to show."""
         if not self._cells:
             blank = [Strip.blank(width)] * (height // 2)
             return [*blank, Strip([Segment(fit(_NONE.center(width), width), Style(dim=True))])]
-        columns, rows = self.cell_size()
+        drawing = self._drawing()
         strips = []
         for y, row in enumerate(self._cells):
-            for line in range(rows + 1):
+            for line in range(drawing.rows + 1):
                 parts: list[Segment] = []
                 for x, cell in enumerate(row):
-                    parts += self._part(cell, (y, x) == self._chosen, line, (columns, rows))
+                    parts += self._part(cell, (y, x) == self._chosen, line, drawing)
                 strips.append(Strip(parts))
         return strips
 
-    def _part(self, cell: Cell, is_chosen: bool, line: int, size: tuple[int, int]) -> list[Segment]:
+    def _part(self, cell: Cell, is_chosen: bool, line: int, drawing: Drawing) -> list[Segment]:
         """One row of one cell."""
-        columns, rows = size
+        columns = drawing.columns
         caption, picture = cell
         if line == 0:
             text = fit(f"{'›' if is_chosen else ' '} {caption}", columns)
             return [Segment(text, Style(bold=is_chosen, reverse=is_chosen)), Segment("  ")]
-        tile = self._tiles.get((picture.path, columns, rows)) if picture else Tile()
+        tile = self._tiles.get((picture.path, drawing)) if picture else Tile()
         problem = "not made" if picture is None else "reading…" if tile is None else tile.problem
         if tile is None or problem:
             return [Segment(fit(problem if line == 1 else "", columns + 2), Style(dim=True))]
@@ -111,7 +126,7 @@ class PictureGrid(RowWidget):
         return [*row, Segment(" " * (columns + 2 - (tile.columns if row else 0)))]
 
 
-class GalleryScreen(Screen[None]):
+class GalleryScreen(PicturesScreen):
     """The validation pictures of one run."""
 
     BINDING_GROUP_TITLE = "Gallery"
@@ -124,6 +139,7 @@ class GalleryScreen(Screen[None]):
         Binding("b", "base", "Base", tooltip="beside the first pictures", id="gallery.base"),
         Binding("m", "mark", "Mark", tooltip="mark a step to compare with", id="gallery.mark"),
         Binding("y", "copy", "Copy path", id="gallery.copy"),
+        Binding("p", "pixels", "Pixels", tooltip="pixels or half blocks", id="gallery.pixels"),
         Binding("escape", "back", "Back", key_display="esc", id="gallery.back"),
     ]
     DEFAULT_CSS = """
@@ -203,7 +219,8 @@ class GalleryScreen(Screen[None]):
         steps: tuple[int, ...]
         names: tuple[str, ...]
         if self._against is not None:
-            head.update(f"{name} · step {self._against} beside step {step} · esc: the grid")
+            back = f"{shown_key('gallery.back', 'escape')}: the grid"
+            head.update(f"{name} · step {self._against} beside step {step} · {back}")
             steps, names = (self._against, step), (name,)
         else:
             picture = self.picture
@@ -251,12 +268,7 @@ class GalleryScreen(Screen[None]):
 
     def action_copy(self) -> None:
         """Copy the picture's path, through the terminal (OSC 52)."""
-        picture = self.picture
-        if picture is None:
-            self.notify("there is no picture here", severity="warning")
-            return
-        self.app.copy_to_clipboard(picture.path)
-        self.notify(f"sent to the clipboard: {picture.path}", markup=False)
+        self.copy_path(self.picture)
 
     async def action_back(self) -> None:
         """Back to the grid, then to the run."""

@@ -15,6 +15,7 @@ from textual.widgets import Footer, Static
 
 from cascade_tui.text_file import TextFile, place_of
 from cascade_tui.widgets.glyphs import printable
+from cascade_tui.widgets.shown_keys import shown_key
 from engine.config.problems import Problem
 
 if TYPE_CHECKING:
@@ -97,9 +98,9 @@ def describe_parse_error(path: Path, problem: Problem) -> Text:
     if problem.fix:
         text.append(f"fix: {problem.fix}\n")
     if line is not None:
-        text.append("t", "bold").append(" edits the text here, ")
-    text.append("e", "bold").append(" opens the file in $EDITOR, ")
-    text.append("r", "bold").append(" reads it again\n")
+        text.append(shown_key("parse_error.text", "t"), "bold").append(" edits the text here, ")
+    text.append(shown_key("parse_error.editor", "e"), "bold").append(" opens the file in $EDITOR, ")
+    text.append(shown_key("parse_error.reload", "r"), "bold").append(" reads it again\n")
     text.plain = printable(text.plain, keep_lines=True)
     return text
 

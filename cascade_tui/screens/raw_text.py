@@ -22,6 +22,7 @@ from cascade_tui.text_file import LineProblem, TextFile, place_of, problems_of
 from cascade_tui.text_lines import with_endings
 from cascade_tui.widgets.config_text import ConfigText
 from cascade_tui.widgets.glyphs import GLYPHS, READY, printable
+from cascade_tui.widgets.shown_keys import shown_key
 from engine.config.documents import DocumentError, format_of
 from engine.config.environment import Environment
 from engine.config.problems import Problem, Severity
@@ -113,7 +114,7 @@ class RawTextScreen(ModalScreen[Draft | None]):
         mark = "  ·  • edited" if self.text != self._original else ""
         others = ""
         if self._num_files > 1:
-            others = "  ·  ctrl+t: the other file"
+            others = f"  ·  {shown_key('text.other', 'ctrl+t')}: the other file"
         title = printable(f"Text  {self.file.path}{mark}{others}")
         if title != self._shown_title:
             self._shown_title = title

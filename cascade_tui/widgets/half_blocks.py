@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import threading
-from dataclasses import dataclass
 from itertools import groupby
-from pathlib import Path
 
 import numpy as np
 from PIL import Image
@@ -15,51 +12,21 @@ from rich.style import Style
 
 UPPER_HALF = "▀"
 
-
-@dataclass(frozen=True, slots=True)
-class Tile:
-    """A picture in characters; ``columns`` wide. ``problem`` says why there is none."""
-
-    rows: tuple[tuple[Segment, ...], ...] = ()
-    columns: int = 0
-    problem: str = ""
+Rows = tuple[tuple[Segment, ...], ...]
 
 
-class TileCache:
-    """Decodes pictures, and remembers them by path, time of change and size; from any thread."""
-
-    def __init__(self, num_tiles: int = 64) -> None:
-        self._tiles: dict[tuple[str, int, int, int], Tile] = {}
-        self._num_tiles = num_tiles
-        self._lock = threading.Lock()
-
-    def load(self, path: str, columns: int, rows: int) -> Tile:
-        """The picture, as large as it can be in ``columns`` x ``rows`` characters."""
-        try:
-            key = (path, Path(path).stat().st_mtime_ns, columns, rows)
-            with self._lock:
-                if key not in self._tiles:
-                    while len(self._tiles) >= self._num_tiles:
-                        del self._tiles[next(iter(self._tiles))]
-                    self._tiles[key] = decode(path, columns, rows)
-                return self._tiles[key]
-        except FileNotFoundError:
-            return Tile(problem="the file is gone")
-        except (OSError, ValueError, Image.DecompressionBombError, SyntaxError):
-            return Tile(problem="cannot be read")  # PIL's errors for damaged files
-
-
-def decode(path: str, columns: int, rows: int) -> Tile:
-    """Read and shrink a picture. Raises what PIL raises."""
-    with Image.open(path) as file:
-        file.draft("RGB", (columns * 2, rows * 4))
-        image = file.convert("RGB")
+def half_block_size(image: Image.Image, columns: int, rows: int) -> tuple[int, int]:
+    """Columns and rows of a picture as large as it can be, where characters are 1 x 2."""
     scale = min(columns / image.width, 2 * rows / image.height)
     width = max(1, min(columns, round(image.width * scale)))
-    height = max(2, min(2 * rows, 2 * round(image.height * scale / 2)))
-    pixels = np.asarray(image.resize((width, height), Image.Resampling.LANCZOS))
+    return width, max(1, min(rows, round(image.height * scale / 2)))
+
+
+def half_blocks(image: Image.Image, columns: int, rows: int) -> Rows:
+    """An RGB picture in exactly so many characters."""
+    pixels = np.asarray(image.resize((columns, 2 * rows), Image.Resampling.LANCZOS))
     pairs = zip(pixels[0::2].tolist(), pixels[1::2].tolist(), strict=True)
-    return Tile(tuple(_row(above, below) for above, below in pairs), width)
+    return tuple(_row(above, below) for above, below in pairs)
 
 
 def _row(above: list[list[int]], below: list[list[int]]) -> tuple[Segment, ...]:

@@ -12,19 +12,27 @@ from textual.widget import Widget
 
 from cascade_tui.follow.snapshot import Picture, RunSnapshot
 from cascade_tui.widgets.glyphs import fit
-from cascade_tui.widgets.half_blocks import Tile, TileCache
+from cascade_tui.widgets.shelf import Shelf, drawing_as_text
+from cascade_tui.widgets.shown_keys import shown_key
+from cascade_tui.widgets.tiles import Drawing, Tile, TileCache
 
 _GAP = 2
 _LEAST_COLUMNS = 8
+_NUM_KEPT = 64
+"""Pictures to which one comes back at once."""
 
 
 @dataclass(frozen=True, slots=True)
 class _View:
-    """What is to be seen: pictures (None: not made yet) and the size of a tile."""
+    """What is to be seen: pictures (None: not made yet) and how each is drawn."""
 
     pictures: tuple[tuple[str, Picture | None], ...]
-    columns: int
-    rows: int
+    drawing: Drawing
+
+    @property
+    def columns(self) -> int:
+        """The width of a tile."""
+        return self.drawing.columns
 
 
 class Thumbnails(Widget):
@@ -54,7 +62,16 @@ class Thumbnails(Widget):
         self._pinned_step: int | None = None
         self._view: _View | None = None
         self._drawn: tuple[_View, tuple[Tile | None, ...]] | None = None
-        self._cache = TileCache()
+        self._cache = TileCache(_NUM_KEPT)
+        self._shelf = Shelf(self, _NUM_KEPT)
+
+    def on_mount(self) -> None:
+        """Let pictures in pixels come and go."""
+        self._shelf.open(self._draw_again)
+
+    def on_unmount(self) -> None:
+        """Leave nothing in the terminal's memory."""
+        self._shelf.clear()
 
     @property
     def step(self) -> int | None:
@@ -84,10 +101,15 @@ class Thumbnails(Widget):
         """Tiles are as large as the room allows."""
         self._look()
 
+    def _draw_again(self) -> None:
+        self._view = None
+        self._look()
+
     def on_thumbnails_decoded(self, message: Decoded) -> None:
         """Draw what was decoded, unless something else is wanted by now."""
         message.stop()
         if message.view == self._view:
+            self._shelf.put(message.tiles)
             self._drawn = (message.view, message.tiles)
             self.refresh()
 
@@ -137,7 +159,9 @@ class Thumbnails(Widget):
         view = self._choose(self._snapshot, step)
         hidden = len(self._snapshot.prompts) - len(view.pictures)
         more = f"{hidden} more in full size · " if hidden else ""
-        self.border_subtitle = f"{more}←/→ step {position} · enter full size"
+        keys = f"{shown_key('monitor.earlier', 'left')}/{shown_key('monitor.later', 'right')}"
+        opens = f"{shown_key('monitor.picture', 'enter')} full size"
+        self.border_subtitle = f"{more}{keys} step {position} · {opens}"
         if view != self._view:
             self._view = view
             self.run_worker(lambda: self._decode(view), thread=True, exclusive=True, group="tiles")
@@ -150,11 +174,12 @@ class Thumbnails(Widget):
         names = snapshot.prompts[:num_fit]
         columns = (width + _GAP) // len(names) - _GAP
         columns = max(1, min(columns, max(_LEAST_COLUMNS, rows * 4)))
-        return _View(tuple((n, snapshot.picture(step, n)) for n in names), columns, rows)
+        pictures = tuple((n, snapshot.picture(step, n)) for n in names)
+        return _View(pictures, drawing_as_text(self, columns, rows))
 
     def _decode(self, view: _View) -> None:
         tiles = tuple(
-            None if picture is None else self._cache.load(picture.path, view.columns, view.rows)
+            None if picture is None else self._cache.load(picture.path, view.drawing)
             for _, picture in view.pictures
         )
         self.post_message(self.Decoded(view, tiles))

@@ -17,8 +17,8 @@ from engine.config.fields import TrainingConfig
 from engine.config.frozen import FrozenConfig, FrozenConfigError, load_frozen
 from engine.config.overrides import parse_overrides
 from engine.config.problems import Problem, error
+from engine.config.prompts import check_prompts
 from engine.config.reading import read_model
-from engine.config.rules import check_prompts
 from engine.run.files import atomic_write_json
 from engine.run.paths import RunDirectory
 
@@ -95,8 +95,8 @@ def apply_change(frozen: FrozenConfig, change: LiveChange) -> tuple[FrozenConfig
         if name not in frozen.prompts:
             problems.append(_no_prompt(name, frozen.prompts))
     kept = {name: text for name, text in prompts.items() if text is not None}
-    known = set(check_prompts(frozen.prompts, PROMPTS))
-    problems += [problem for problem in check_prompts(kept, PROMPTS) if problem not in known]
+    known = set(check_prompts(frozen.prompts))
+    problems += [problem for problem in check_prompts(kept) if problem not in known]
     if problems:
         return frozen, problems
     values = {key: getattr(parsed, key) for key in options}

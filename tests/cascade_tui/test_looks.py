@@ -16,13 +16,14 @@ from cascade_tui.app import CascadeApp
 from cascade_tui.screens.chart import ChartScreen
 from cascade_tui.screens.gallery import GalleryScreen, PictureGrid
 from cascade_tui.screens.log import LogScreen
+from cascade_tui.themes import THEMES as ALL
 from cascade_tui.widgets.log_view import LogView
 from engine.run.paths import RunDirectory
 from tests.cascade_tui.run_fixture import Kind, write_run
 from tests.cascade_tui.test_monitor import GPU, NO_GPU, MonitorApp, settle
 
 SIZES = {"80x24": (80, 24), "120x36": (120, 36), "200x50": (200, 50)}
-THEMES = {"dark": "textual-dark", "light": "textual-light"}
+THEMES = {name: ALL[name] for name in ("dark", "light")}
 
 pytestmark = [
     pytest.mark.parametrize("size", SIZES.values(), ids=SIZES),

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from textual.app import App
 from textual.pilot import Pilot
 from textual.screen import Screen
 
@@ -16,6 +15,7 @@ from cascade_tui.notifying import NotifyBy
 from cascade_tui.screens.confirm import Confirm
 from cascade_tui.screens.monitor import MonitorScreen
 from cascade_tui.screens.picture import PictureScreen
+from cascade_tui.themes import ThemedApp
 from cascade_tui.widgets.console_tail import ConsoleView
 from cascade_tui.widgets.gpu_panel import GpuPanel
 from cascade_tui.widgets.line_chart import LineChart
@@ -32,13 +32,14 @@ GPU = GpuReport(
 NO_GPU = GpuReport(reason="the NVIDIA driver is not installed")
 
 
-class MonitorApp(App[None]):
+class MonitorApp(ThemedApp):
     """Nothing but the Monitor."""
 
     def __init__(
         self, run: RunDirectory, report: GpuReport = GPU, notify_by: NotifyBy = "off"
     ) -> None:
         super().__init__()
+        self.use_theme("dark")
         self.monitor = MonitorScreen(
             run, read_gpus=lambda: report, clock=lambda: 0.0, notify_by=notify_by
         )

@@ -15,8 +15,8 @@ from cascade_tui.gpu import GpuReport, GpuSample, GpuWatch
 from cascade_tui.widgets.bars import bar
 from cascade_tui.widgets.cache_panel import CachePanel
 from cascade_tui.widgets.gpu_panel import GpuPanel
-from cascade_tui.widgets.half_blocks import TileCache
 from cascade_tui.widgets.run_header import header_text
+from cascade_tui.widgets.tiles import Drawing, TileCache
 from engine.run.status import RunState
 
 GIB = 1 << 30
@@ -149,7 +149,7 @@ def test_the_header_never_outgrows_its_line_and_keeps_the_state(width: int) -> N
 def test_pictures_keep_their_shape_within_the_room(tmp_path: Path) -> None:
     path = tmp_path / "wide.png"
     Image.new("RGB", (200, 100), "red").save(path)
-    tile = TileCache().load(str(path), 40, 40)
+    tile = TileCache().load(str(path), Drawing(40, 40))
     assert (tile.columns, len(tile.rows)) == (40, 10)
     assert "".join(segment.text for segment in tile.rows[0]) == "▀" * 40
 
@@ -157,17 +157,17 @@ def test_pictures_keep_their_shape_within_the_room(tmp_path: Path) -> None:
 def test_a_picture_that_changed_is_read_again(tmp_path: Path) -> None:
     path, cache = tmp_path / "a.png", TileCache()
     Image.new("RGB", (8, 8), "red").save(path)
-    first = cache.load(str(path), 4, 4)
-    assert cache.load(str(path), 4, 4) is first
+    first = cache.load(str(path), Drawing(4, 4))
+    assert cache.load(str(path), Drawing(4, 4)) is first
     Image.new("RGB", (16, 8), "blue").save(path)
-    assert cache.load(str(path), 4, 4) != first
+    assert cache.load(str(path), Drawing(4, 4)) != first
 
 
 def test_a_missing_or_damaged_picture_says_so(tmp_path: Path) -> None:
     (tmp_path / "bad.png").write_bytes(b"not a picture")
     cache = TileCache()
-    assert cache.load(str(tmp_path / "bad.png"), 4, 4).problem == "cannot be read"
-    assert cache.load(str(tmp_path / "none.png"), 4, 4).problem == "the file is gone"
+    assert cache.load(str(tmp_path / "bad.png"), Drawing(4, 4)).problem == "cannot be read"
+    assert cache.load(str(tmp_path / "none.png"), Drawing(4, 4)).problem == "the file is gone"
 
 
 def test_a_run_that_hangs_says_so_in_the_header() -> None:
