@@ -7,6 +7,7 @@ or a run directory; a path that is called like a subcommand is written ./status.
 from __future__ import annotations
 
 import argparse
+import gc
 import importlib
 import io
 import os
@@ -67,12 +68,16 @@ _OPTIONS_WITH_VALUE = (
     "--theme",
     "--pictures",
 )
+# What a command imports stays: to look through it again and again costs a tenth of its time.
+_RARE_COLLECTION = 50_000
 _THEMES = ("dark", "light", "high-contrast", "colour-blind")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code (see `exit_codes`), or exits on a wrong one."""
     argv = list(sys.argv[1:] if arguments is None else arguments)
+    # None of them is ours, and to look for them is to read the metadata of every package.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A locale that lacks a sign, a path that is no UTF-8: escaped as on stderr, not a crash.
         sys.stdout.reconfigure(errors="backslashreplace")
@@ -93,6 +98,7 @@ def _run(argv: list[str]) -> int:
     position = _first_positional(argv)
     if position is None or argv[position] not in COMMANDS:
         return _open(main_parser().parse_args(argv))
+    gc.set_threshold(_RARE_COLLECTION)
     name = argv[position]
     module = importlib.import_module(f"cascade_tui.commands.{COMMANDS[name][0]}")
     parser = argparse.ArgumentParser(prog="cascade-tui")
