@@ -88,12 +88,22 @@ def chosen_keys(path: Path | None = None) -> ChosenKeys:
 
     Raises KeysFileError with everything that is wrong.
     """
-    chosen, warnings = chosen_by_id(path or keys_file())
-    if chosen:
-        from cascade_tui.key_table import whole_parts
+    path = path or keys_file()
+    try:
+        content = path.read_bytes()
+    except OSError:  # told, but for a file that is not there
+        return ChosenKeys({}, chosen_by_id(path)[1])
+    from cascade_tui.checked_keys import checked_before, keep_checked
 
-        chosen = whole_parts(chosen)
-    keymap = {id: as_textual(id, keys) for id, keys in chosen.items()}
+    known = checked_before(content)
+    if known is not None:
+        return ChosenKeys(known)
+    chosen, warnings = chosen_by_id(path)
+    from cascade_tui.key_table import whole_parts
+
+    keymap = {id: as_textual(id, keys) for id, keys in whole_parts(chosen).items()}
+    if not warnings:
+        keep_checked(content, keymap)
     return ChosenKeys(keymap, warnings)
 
 
