@@ -1,7 +1,5 @@
 """The app: which screen is shown, what the keys do everywhere, and how it ends."""
 
-# ruff: noqa: E402  (textual reads its settings when it is imported)
-
 from __future__ import annotations
 
 import asyncio
@@ -17,9 +15,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from cascade_tui.pictures import TRUE_COLOUR_TERMS, Setting
 
-# Read when textual is imported: few frames on a slow link, nothing that moves by itself.
-_IS_REMOTE = bool(os.environ.get("SSH_CONNECTION") or os.environ.get("SSH_TTY"))
-os.environ.setdefault("TEXTUAL_FPS", "10" if _IS_REMOTE else "30")
+# Read when textual is imported: nothing moves by itself, and frames no faster than hands are.
+os.environ.setdefault("TEXTUAL_FPS", "30")
 os.environ.setdefault("TEXTUAL_ANIMATIONS", "none")
 if os.environ.get("TERM") in TRUE_COLOUR_TERMS:
     os.environ.setdefault("TEXTUAL_COLOR_SYSTEM", "truecolor")
@@ -28,6 +25,7 @@ from textual.actions import ActionParseResult, parse
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.dom import DOMNode
+from textual.filter import LineFilter, Monochrome
 from textual.screen import Screen
 
 from cascade_tui.keymap import in_words, is_unbound
@@ -36,6 +34,8 @@ from cascade_tui.opening import collect_garbage
 from cascade_tui.palette import RecentCommands, key_commands, remember_opened
 from cascade_tui.picture_app import PictureApp
 from cascade_tui.screens.help import HelpScreen
+from cascade_tui.terminal_limits import line_filters
+from cascade_tui.widgets.glyphs import ASCII_KEYS, needs_ascii
 from cascade_tui.widgets.shown_keys import shown_key
 from engine.run.paths import RunDirectory
 
@@ -127,6 +127,24 @@ class CascadeApp(PictureApp, inherit_bindings=False):
         self.monitor: Screen[Any] | None = None
         self._runs: Screen[Any] | None = None
         self._beside: dict[str, tuple[RunDirectory, Screen[Any]]] = {}
+        self._fits_terminal = False
+        self._fitting: dict[bool, list[LineFilter]] = {}
+
+    def fit_terminal(self) -> None:
+        """Draw with the signs and colours that this process's terminal has."""
+        self._fits_terminal = True
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        """Textual's, then what the terminal cannot show; greys are colours too."""
+        filters = super().get_line_filters()
+        if not self._fits_terminal:
+            return filters
+        is_dark = self.current_theme.dark
+        if is_dark not in self._fitting:
+            self._fitting[is_dark] = line_filters(self.console, is_dark=is_dark)
+        return [item for item in filters if not isinstance(item, Monochrome)] + self._fitting[
+            is_dark
+        ]
 
     def on_mount(self) -> None:
         """Show what was named on the command line, and end cleanly on signals."""
@@ -150,6 +168,13 @@ class CascadeApp(PictureApp, inherit_bindings=False):
             last_resort.start()
         self.exit(return_code=128 + number)
 
+    def get_key_display(self, binding: Binding) -> str:
+        """The sign of a key, or its name; a dash for an action that has none."""
+        is_none = is_unbound(binding.key)
+        shown = in_words(binding.key) if is_none else super().get_key_display(binding)
+        is_spelled = self._fits_terminal and needs_ascii()
+        return ASCII_KEYS.get(shown, shown) if is_spelled else shown
+
     async def run_action(
         self,
         action: str | ActionParseResult,
@@ -161,12 +186,6 @@ class CascadeApp(PictureApp, inherit_bindings=False):
         if name in _WRITING and self.refuses_writing():
             return True
         return await super().run_action(action, default_namespace, namespaces)
-
-    def get_key_display(self, binding: Binding) -> str:
-        """How the footer shows a key; an action without one has a dash."""
-        if is_unbound(binding.key):
-            return in_words(binding.key)
-        return super().get_key_display(binding)
 
     def refuses_writing(self) -> bool:
         """Whether nothing may be changed (`--readonly`); says so if that is the case."""

@@ -5,20 +5,21 @@ Knows nothing of screens: the form is one way to look at it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from cascade_tui.field_text import is_same, typed_value
 from engine.config.backends import BACKEND_OPTIONS, ImageBackend, TextEmbedBackend, backend_key
-from engine.config.documents import BACKENDS, PROMPTS, Document, DocumentError
+from engine.config.documents import BACKENDS, PROMPTS, Document, DocumentError, to_json
 from engine.config.environment import Environment
 from engine.config.fields import GROUPS, OPTIONS, TrainingConfig
 from engine.config.loading import INLINE_KEYS, Checked, Project, check_document, find_beside
 from engine.config.options import Option
 from engine.config.overrides import parse_overrides
 from engine.config.problems import Edit, Problem
+from engine.config.prompts import prompt_key
 from engine.config.reading import read_model
 
 UNKNOWN_GROUP = "unknown keys"
@@ -60,17 +61,18 @@ class Snapshot:
     """The text of every file at one moment, and the overrides that still hold."""
 
     config: str
-    backends: tuple[tuple[Path, str], ...]
+    others: tuple[tuple[Path, str], ...]
     overrides: tuple[str, ...]
 
 
 class Draft:
-    """A config and its file of data backends, with edits that are not yet saved."""
+    """A config, its file of data backends and its prompt library, with edits not yet saved."""
 
     def __init__(self, document: Document, overrides: Sequence[str] = ()) -> None:
         self.document = document
         self.overrides = tuple(overrides)
-        self._backend_files: dict[Path, Document] = {}
+        self._others: dict[Path, Document] = {}
+        self._new: set[Path] = set()
         self._undone: list[Snapshot] = []
         self._done: list[Snapshot] = []
 
@@ -89,21 +91,51 @@ class Draft:
     def backends_document(self) -> Document | None:
         """The file that ``data_backend_config`` names, edits included; None without a readable
         one."""
-        named = self._given("data_backend_config")
-        if not isinstance(named, str) or not named or BACKENDS in self.document:
+        return self._read_beside(self.backends_path, is_library=False)
+
+    @property
+    def prompts_document(self) -> Document | None:
+        """The file that ``validation_prompt_library`` names, edits included, saved or not; None
+        without a readable one."""
+        return self._read_beside(self.prompts_path, is_library=True)
+
+    @property
+    def backends_path(self) -> Path | None:
+        """The file that ``data_backend_config`` names, if it is there."""
+        return self._path_of("data_backend_config", BACKENDS)
+
+    @property
+    def prompts_path(self) -> Path | None:
+        """The file that ``validation_prompt_library`` names, if it is there or is to be."""
+        return self._path_of("validation_prompt_library", PROMPTS)
+
+    def _path_of(self, option: str, inline: str) -> Path | None:
+        """The file that an option names, unless the config holds the same ``inline``."""
+        named = self._given(option)
+        if not isinstance(named, str) or not named or inline in self.document:
             return None
+        path = self._folder / named
+        if path in self._new:
+            return path
         try:
-            path = find_beside(named, self.document.path)
+            return find_beside(named, self.document.path)
         except OSError:  # a name that is too long, a folder that is closed to us
-            path = None
+            return None
+
+    def _read_beside(self, path: Path | None, *, is_library: bool) -> Document | None:
+        """A file that the config names, edits included; None without a readable one."""
         if path is None:
             return None
-        if path not in self._backend_files:
+        if path not in self._others:
             try:
-                self._backend_files[path] = Document.read(path)
+                self._others[path] = Document.read(path, is_library=is_library)
             except DocumentError:
-                return None  # checking tells it as a problem of data_backend_config
-        return self._backend_files[path]
+                return None  # checking tells it as a problem of the option
+        return self._others[path]
+
+    @property
+    def _folder(self) -> Path:
+        return self.document.path.expanduser().absolute().parent
 
     def fields(self, problems: Sequence[Problem] = ()) -> tuple[Field, ...]:
         """Everything that can be edited, by group; then the keys that only problems name."""
@@ -120,7 +152,7 @@ class Draft:
             if group == "data":
                 ordered += self._backend_fields()
             if group == "validation":
-                ordered += self._prompt_fields(values)
+                ordered += self._prompt_fields()
         known = {field.key for field in ordered}
         for key in {**values, **plain}:
             if key not in OPTIONS and key not in INLINE_KEYS:
@@ -150,12 +182,12 @@ class Draft:
                 option = options.get(key)
                 yield Field(backend_key(name, key), key, group, option, value, override is not None)
 
-    @staticmethod
-    def _prompt_fields(values: dict[str, Any]) -> Iterator[Field]:
-        prompts = values.get(PROMPTS)
+    def _prompt_fields(self) -> Iterator[Field]:
+        library = self.prompts_document
+        prompts = self.document.values.get(PROMPTS) if library is None else library.values
         if isinstance(prompts, dict):
             for name, text in prompts.items():
-                yield Field(f"{PROMPTS}[{name}]", str(name), PROMPT_GROUP, None, text)
+                yield Field(prompt_key(name), str(name), PROMPT_GROUP, None, text)
 
     @staticmethod
     def _field_of_problem(problem: Problem) -> Field:
@@ -163,6 +195,9 @@ class Draft:
             name = problem.key.removeprefix(f"{BACKENDS}[").partition("]")[0]
             inner = problem.key.rpartition("].")[2] if "]." in problem.key else "(backend)"
             return Field(problem.key, inner, f"data: {name}", None, None)
+        if problem.key.startswith(f"{PROMPTS}["):
+            name = problem.key.removeprefix(f"{PROMPTS}[").removesuffix("]")
+            return Field(problem.key, name, PROMPT_GROUP, None, None)
         return Field(problem.key, problem.key or "(whole file)", UNKNOWN_GROUP, None, None)
 
     def _overrides(self) -> tuple[dict[str, Any], dict[tuple[str, str], Any]]:
@@ -196,20 +231,23 @@ class Draft:
         Raises:
             KeyError: an option of a backend that is not there; nothing is changed.
         """
-        backends = self.backends_document  # read before the snapshot, which it is part of
+        # Read before the snapshot, which they are part of.
+        backends, prompts = self.backends_document, self.prompts_document
         before = self.snapshot()
         try:
             for edit in edits:
-                self._carry_out(edit, backends)
+                self._carry_out(edit, backends, prompts)
         except KeyError:
             self._restore(before)
             raise
         self._remember(before)
 
-    def _carry_out(self, edit: Edit, backends: Document | None) -> None:
+    def _carry_out(self, edit: Edit, backends: Document | None, prompts: Document | None) -> None:
         target = self.document
         if edit.key.startswith(f"{BACKENDS}[") and backends is not None:
             target = backends
+        elif edit.key.startswith(f"{PROMPTS}[") and prompts is not None:
+            target = prompts
         if edit.renames:
             target.apply(edit)
         elif edit.value is None:
@@ -235,6 +273,22 @@ class Draft:
             raise
         self._remember(before)
 
+    def take_mended(self, document: Document) -> None:
+        """Hold a file beside the config that was malformed till now; undo keeps it mended."""
+        self._others[document.path] = document
+
+    def start_library(self, name: str, prompts: Mapping[str, str]) -> None:
+        """Name a new prompt library beside the config, as one step of undo; saving writes it.
+
+        There must be no such file yet.
+        """
+        before = self.snapshot()
+        path = self._folder / name
+        self._others[path] = Document(path, to_json(prompts), "json", is_library=True)
+        self._new.add(path)
+        self.document.set("validation_prompt_library", name)
+        self._remember(before)
+
     def _remember(self, before: Snapshot) -> None:
         """Make a step of undo of what was changed since ``before``, if anything was."""
         if self.snapshot() != before:
@@ -258,14 +312,14 @@ class Draft:
 
     def _restore(self, snapshot: Snapshot) -> None:
         self.document.restore(snapshot.config)
-        for path, text in snapshot.backends:
-            self._backend_files[path].restore(text)
+        for path, text in snapshot.others:
+            self._others[path].restore(text)
         self.overrides = snapshot.overrides
 
     def snapshot(self) -> Snapshot:
         """Everything as it stands now."""
-        backends = tuple((path, file.text()) for path, file in self._backend_files.items())
-        return Snapshot(self.document.text(), backends, self.overrides)
+        others = tuple((path, file.text()) for path, file in self._others.items())
+        return Snapshot(self.document.text(), others, self.overrides)
 
     # -- checking ------------------------------------------------------------------------------
 
@@ -273,8 +327,10 @@ class Draft:
         """The same texts in other objects, for a thread to check while this one is edited."""
         document = Document(self.document.path, self.document.text(), self.document.format)
         copy = Draft(document, self.overrides)
-        for path, file in self._backend_files.items():
-            copy._backend_files[path] = Document(path, file.text(), file.format)
+        for path, file in self._others.items():
+            is_library = file.is_library
+            copy._others[path] = Document(path, file.text(), file.format, is_library=is_library)
+        copy._new = set(self._new)
         return copy
 
     def check(self, environment: Environment | None = None) -> Checked:
@@ -284,12 +340,17 @@ class Draft:
             self.overrides,
             environment=environment,
             backends_document=self.backends_document,
+            prompts_document=self.prompts_document,
         )
 
     def read(self) -> Checked:
         """Read the values as they stand, without rules and without a look at this machine."""
         return check_document(
-            self.document, self.overrides, backends_document=self.backends_document, check=False
+            self.document,
+            self.overrides,
+            backends_document=self.backends_document,
+            prompts_document=self.prompts_document,
+            check=False,
         )
 
     def project(self, checked: Checked) -> Project:
@@ -309,17 +370,25 @@ class Draft:
 
     @property
     def files(self) -> tuple[Document, ...]:
-        """The config and every file of backends that was opened."""
-        return (self.document, *self._backend_files.values())
+        """The config, every file of backends and library that was opened, a new one if named."""
+        named = self.prompts_document if self._new else None
+        others = (
+            file for path, file in self._others.items() if path not in self._new or file is named
+        )
+        return (self.document, *others)
 
     @property
     def is_changed(self) -> bool:
         """Whether a file has edits that were not saved."""
-        return any(file.is_changed for file in self.files)
+        return any(map(self._is_unsaved, self.files))
+
+    def _is_unsaved(self, file: Document) -> bool:
+        return file.is_changed or file.path in self._new
 
     def changed_on_disk(self) -> tuple[Path, ...]:
         """The files with unsaved edits that someone else changed meanwhile."""
-        return tuple(file.path for file in self.files if file.is_changed and file.changed_on_disk())
+        unsaved = (file for file in self.files if self._is_unsaved(file))
+        return tuple(file.path for file in unsaved if file.changed_on_disk())
 
     def stale(self) -> tuple[Path, ...]:
         """Every file that someone else changed since it was read or saved."""
@@ -331,9 +400,10 @@ class Draft:
         Raises:
             OSError: one cannot be written; it is as it was.
         """
-        changed = [file for file in self.files if file.is_changed]
-        for file in changed:
+        changed = [file for file in self.files if self._is_unsaved(file)]
+        for file in reversed(changed):  # the config last: it names no file that is not there
             file.save()
+            self._new.discard(file.path)
         return tuple(file.path for file in changed)
 
 
@@ -363,4 +433,6 @@ def _key_of_override(override: str) -> str:
     if key.startswith(f"{BACKENDS}."):
         name, _, inner = key.removeprefix(f"{BACKENDS}.").rpartition(".")
         return backend_key(name, inner)
+    if key.startswith(f"{PROMPTS}."):
+        return prompt_key(key.removeprefix(f"{PROMPTS}."))
     return key

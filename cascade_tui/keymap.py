@@ -37,7 +37,7 @@ _SHORT = {"escape": "esc", "pageup": "pgup", "pagedown": "pgdn", "delete": "del"
     **{"up": "↑", "down": "↓", "left": "←", "right": "→"}
 }
 _MODIFIERS = ("alt", "ctrl", "shift")
-_TAKEN = {
+TAKEN = {
     "ctrl+a": "the prefix of screen",
     "ctrl+b": "the prefix of tmux",
     "ctrl+h": "backspace in many terminals",
@@ -165,7 +165,6 @@ def read_keys(path: Path) -> tuple[dict[str, tuple[str, ...]], list[KeyProblem]]
                 problems.append(KeyProblem(path, id, f'"{key}" is not a key', fix))
             else:
                 keys.append(name)
-                problems += _told_of_terminals(path, id, name)
         chosen[id] = tuple(dict.fromkeys(keys))
     return chosen, problems
 
@@ -176,13 +175,6 @@ def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
             yield from _flat(value, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}", value
-
-
-def _told_of_terminals(path: Path, id: str, key: str) -> Iterator[KeyProblem]:
-    taken = _TAKEN.get(key)
-    if taken:
-        message = f'"{key}" may never arrive: to the terminal it is {taken}'
-        yield KeyProblem(path, id, message, "choose another key", is_warning=True)
 
 
 def key_name(written: str) -> tuple[str, str]:

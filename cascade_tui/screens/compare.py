@@ -189,7 +189,8 @@ class CompareScreen(ModalScreen[str | None]):
         assert self._theirs is not None
         value, values = (found.a, self._theirs) if side == "theirs" else (found.b, self._ours)
         is_about_defaults = side == "theirs" and self.source.kind == "defaults"
-        return told_value(found.key, value, None if is_about_defaults else values.given)
+        told = told_value(found.key, value, None if is_about_defaults else values.given)
+        return f"{told} (changed)" if found.key in values.changed else told
 
     def _show_detail(self) -> None:
         found = self.highlighted
@@ -203,6 +204,9 @@ class CompareScreen(ModalScreen[str | None]):
         for side in ("theirs", "ours"):
             text.append(f"\n{side:<8}", "not bold dim")
             text.append(self._told(found, side), "not bold")
+        if (change := self._theirs.changed.get(found.key) if self._theirs else None) is not None:
+            before = "without it" if change.old is None else f"with {shown_value(change.old)}"
+            text.append(f"\ntheirs was changed while running: launched {before}", "not bold dim")
         text.plain = printable(text.plain, keep_lines=True)
         detail.update(text)
 

@@ -21,7 +21,6 @@ from cascade_tui.widgets.group_list import GroupList
 from cascade_tui.widgets.problem_detail import ProblemDetail
 from cascade_tui.widgets.shown_keys import shown_key
 from cascade_tui.widgets.verdict import Verdict
-from engine.config.documents import BACKENDS
 from engine.config.environment import Environment
 from engine.config.problems import Edit, Severity
 
@@ -310,16 +309,20 @@ class ConfigureScreen(DraftScreen):
 
         self.app.push_screen(DatasetsScreen(self.draft, self.environment), self._came_back)
 
+    def action_prompts(self) -> None:
+        """Write the prompts that validations draw."""
+        from cascade_tui.screens.prompts import PromptsScreen
+
+        self.app.push_screen(PromptsScreen(self.draft), self._came_back)
+
     def action_raw_text(self) -> None:
         """Edit the text of the file that the highlighted field stands in, at its line."""
-        from cascade_tui.screens.raw_text import RawTextScreen, TextFile
+        from cascade_tui.screens.raw_text import RawTextScreen
+        from cascade_tui.text_file import text_of_field
 
-        field, backends = self.query_one(FieldList).field, self.draft.backends_document
-        file = self.draft.document
-        if field is not None and field.key.startswith(f"{BACKENDS}[") and backends is not None:
-            file = backends
-        line = file.line_of(field.key) if field is not None else None
-        screen = RawTextScreen(TextFile(file.path, self.draft), self.environment, line)
+        field = self.query_one(FieldList).field
+        file, line = text_of_field(self.draft, field.key if field is not None else "")
+        screen = RawTextScreen(file, self.environment, line)
         self.app.push_screen(screen, self._text_taken)
 
     def _text_taken(self, draft: Draft | None) -> None:

@@ -13,6 +13,7 @@ from textual.containers import VerticalScroll
 from textual.screen import Screen
 from textual.widgets import Footer, Static
 
+from cascade_tui.text_file import TextFile, place_of
 from cascade_tui.widgets.glyphs import printable
 from cascade_tui.widgets.shown_keys import shown_key
 from engine.config.problems import Problem
@@ -52,7 +53,7 @@ class ParseErrorScreen(Screen[None]):
 
     def action_edit_text(self) -> None:
         """Edit the text here, with its problems at their lines."""
-        from cascade_tui.screens.raw_text import RawTextScreen, TextFile
+        from cascade_tui.screens.raw_text import RawTextScreen
 
         owner = cast("CascadeApp", self.app)
         line, _ = place_of(self.problem)
@@ -81,16 +82,6 @@ class ParseErrorScreen(Screen[None]):
     def action_reload(self) -> None:
         """Read the file again."""
         cast("CascadeApp", self.app).open_config(self.path)
-
-
-def place_of(problem: Problem) -> tuple[int | None, int | None]:
-    """The line and column that a problem's ``where`` ends in, as far as it has them."""
-    numbers = []
-    for part in problem.where.rsplit(":", 2)[1:]:
-        if part.isdecimal():
-            numbers.append(int(part))
-    line = numbers[0] if numbers else None
-    return line, numbers[1] if len(numbers) > 1 else None
 
 
 def describe_parse_error(path: Path, problem: Problem) -> Text:

@@ -112,6 +112,9 @@ def _describe(field: Field, problems: Sequence[Problem], styles: dict[str, str])
             text.append(f"  at {problem.where}\n", "dim")
         if problem.fix:
             text.append(f"  fix: {problem.fix}\n")
+        if field.key == "data_backend_config" and problem.message.startswith("malformed"):
+            text.append("  t ", "bold")
+            text.append("opens that file at the line\n")
         if problem.edit is not None:
             text.append(f"  {shown_key('configure.fix', 'f')} ", "bold")
             text.append("applies the fix\n")

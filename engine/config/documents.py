@@ -57,14 +57,16 @@ class DocumentError(ValueError):
 class Document:
     """The text of one file, its values, and edits that change nothing but what they are for."""
 
-    def __init__(self, path: Path, text: str, format: Format) -> None:
-        """Parse ``text``; ``path`` is where it came from, or will be saved.
+    def __init__(self, path: Path, text: str, format: Format, *, is_library: bool = False) -> None:
+        """Parse ``text``; ``path`` is where it came from, or will be saved. Each key of a file
+        that ``is_library`` names a prompt, whatever it is called.
 
         Raises:
             DocumentError: a syntax error (with line and column), or neither a table nor a list.
         """
         self.path = path
         self.format: Format = format
+        self.is_library = is_library
         self._on_disk: bytes | None = None
         self._mark = b""
         self._toml: tomlkit.TOMLDocument | None = None
@@ -74,7 +76,7 @@ class Document:
         self._parse(text)
 
     @classmethod
-    def read(cls, path: Path) -> Document:
+    def read(cls, path: Path, *, is_library: bool = False) -> Document:
         """Read a file; ``.toml`` is TOML, anything else JSON.
 
         Raises:
@@ -89,7 +91,7 @@ class Document:
         except UnicodeDecodeError as failure:
             message = f"not UTF-8 (byte {failure.start}): save it as UTF-8"
             raise DocumentError(Problem("", "error", message, where=str(path))) from failure
-        document = cls(path, text, format_of(path))
+        document = cls(path, text, format_of(path), is_library=is_library)
         document._stands_for(content)
         return document
 
@@ -122,7 +124,7 @@ class Document:
         if isinstance(content, list):
             return {BACKENDS: content}
         return {
-            key.removeprefix("--"): value
+            key if self.is_library else key.removeprefix("--"): value
             for key, value in content.items()
             if key != SCHEMA_KEY or not isinstance(value, str)
         }
@@ -276,7 +278,7 @@ class Document:
     def _refuse_same_keys(self) -> None:
         """``--seed`` and ``seed`` are one key: given both, one would be ignored."""
         content = self._content()
-        if isinstance(content, list):
+        if isinstance(content, list) or self.is_library:
             return
         for key in content:
             if key.startswith("--") and key.removeprefix("--") in content:
@@ -305,7 +307,8 @@ class Document:
             return (f"--{key}",) if f"--{key}" in content else (key,)
         table, name, inner = indexed[1], indexed[2], indexed[3]
         if table == PROMPTS:
-            return (name,) if self._is_prompt_library(content) else (PROMPTS, name)
+            is_library = self.is_library or self._is_prompt_library(content)
+            return (name,) if is_library else (PROMPTS, name)
         backends = content if isinstance(content, list) else content.get(BACKENDS, [])
         base: Place = () if isinstance(content, list) else (BACKENDS,)
         index = _backend_index(backends, name)

@@ -15,6 +15,7 @@ from engine.config.backends import Backend, parse_backends
 from engine.config.documents import to_json
 from engine.config.fields import GROUPS, OPTIONS, TrainingConfig
 from engine.config.loading import Project
+from engine.config.prompts import SINGLE_PROMPT
 from engine.config.reading import read_model
 from engine.run.files import atomic_write_text
 from engine.run.paths import RunDirectory
@@ -39,10 +40,10 @@ class FrozenConfig:
 
     @property
     def validation_prompts(self) -> dict[str, str]:
-        """Name -> prompt: the library, and the single prompt under the name ``validation``."""
+        """Name -> prompt: the library, and the single prompt under a name of its own."""
         prompts = dict(self.prompts)
         if self.config.validation_prompt:
-            prompts.setdefault("validation", self.config.validation_prompt)
+            prompts.setdefault(SINGLE_PROMPT, self.config.validation_prompt)
         return prompts
 
 

@@ -72,6 +72,7 @@ class _Raw:
     backends: Any
     prompts: dict[str, str]
     backends_document: Document | None
+    prompts_document: Document | None
     problems: list[Problem]
 
 
@@ -110,19 +111,21 @@ def check_document(
     *,
     environment: Environment | None = None,
     backends_document: Document | None = None,
+    prompts_document: Document | None = None,
     check: bool = True,
 ) -> Checked:
     """Check a document as it stands, edits included; problems carry their lines.
 
-    ``backends_document`` stands in for the file that ``data_backend_config`` names, so that its
-    unsaved edits count.
+    ``backends_document`` and ``prompts_document`` stand in for the files that
+    ``data_backend_config`` and ``validation_prompt_library`` name, so that their unsaved edits
+    count.
     """
     given, problems = parse_overrides(overrides)
     if document.is_list:
         message = "this is a list of data backends, not a config"
         fix = "give the config that names it as its data_backend_config"
         problems.append(Problem("", "error", message, fix, where=f"{document.path}:1"))
-    raw = _gather(document, given, backends_document)
+    raw = _gather(document, given, backends_document, prompts_document)
     problems += raw.problems
     silent = {problem.key for problem in problems}
     if check:
@@ -164,18 +167,23 @@ def check_values(
     return Checked(config, backends, prompts, weights, tuple(problems))
 
 
-def _gather(document: Document, given: Overrides, backends_document: Document | None) -> _Raw:
+def _gather(
+    document: Document,
+    given: Overrides,
+    backends_document: Document | None,
+    prompts_document: Document | None,
+) -> _Raw:
     """The values of the config with the overrides, and of the files that it names."""
     values = {**document.values, **given.options}
     problems: list[Problem] = []
     backends, source = _raw_backends(values, document.path, backends_document, problems)
     for identity, key, value in given.of_backends:
         _override_backend(backends, identity, key, value, problems)
-    prompts = _prompts(values, document.path, problems) | given.prompts
+    prompts, library = _prompts(values, document.path, prompts_document, problems)
     options = {key: value for key, value in values.items() if key not in INLINE_KEYS}
     if isinstance(options.get("validation_prompt_library"), Mapping):
         del options["validation_prompt_library"]  # the prompts themselves, read above
-    return _Raw(options, backends, prompts, source, problems)
+    return _Raw(options, backends, prompts | given.prompts, source, library, problems)
 
 
 def _override_backend(
@@ -228,33 +236,36 @@ def _copied(backends: Any) -> Any:
 
 
 def _prompts(
-    values: Mapping[str, Any], config_path: Path, problems: list[Problem]
-) -> dict[str, str]:
+    values: Mapping[str, Any],
+    config_path: Path,
+    document: Document | None,
+    problems: list[Problem],
+) -> tuple[dict[str, str], Document | None]:
     """The prompt library: from the config itself, or from the file it names."""
     key = "validation_prompt_library"
     inline, named = values.get(PROMPTS), values.get(key)
     if inline is not None and named:
         message = f"the config holds {PROMPTS} itself, so this would be ignored"
         problems.append(error(key, message, "remove one of the two"))
-        return {}
-    raw = named if inline is None else inline
+        return {}, None
+    raw, source = (named if inline is None else inline), None
     if isinstance(raw, str) and inline is None and raw:
-        document = _read_beside(raw, config_path, key, problems)
-        raw = document.values if document else None
+        source = document or _read_beside(raw, config_path, key, problems, is_library=True)
+        raw = source.values if source else None
     if raw is None or raw == "":
-        return {}
+        return {}, source
     at = key if inline is None else PROMPTS
-    if not isinstance(raw, Mapping):
+    if not isinstance(raw, Mapping) or (source is not None and source.is_list):
         problems.append(error(at, "must hold names and prompts: { name: text }", "write them so"))
-        return {}
+        return {}, source
     for name, text in raw.items():
         if not isinstance(text, str):
             problems.append(error(at, f"the prompt {name} is not text", "put it in quotes"))
-    return {name: text for name, text in raw.items() if isinstance(text, str)}
+    return {name: text for name, text in raw.items() if isinstance(text, str)}, source
 
 
 def _read_beside(
-    name: str, config_path: Path, key: str, problems: list[Problem]
+    name: str, config_path: Path, key: str, problems: list[Problem], *, is_library: bool = False
 ) -> Document | None:
     """The file that option ``key`` names."""
     path = find_beside(name, config_path)
@@ -263,7 +274,7 @@ def _read_beside(
         problems.append(error(key, message, "give a JSON file that is there"))
         return None
     try:
-        return Document.read(path)
+        return Document.read(path, is_library=is_library)
     except DocumentError as failure:
         problems.append(replace(failure.problem, key=key))
         return None
@@ -289,6 +300,8 @@ def _locate(problem: Problem, document: Document, given: Overrides, raw: _Raw) -
     source = document
     if problem.key.startswith(f"{BACKENDS}[") and raw.backends_document is not None:
         source = raw.backends_document
+    elif problem.key.startswith(f"{PROMPTS}[") and raw.prompts_document is not None:
+        source = raw.prompts_document
     line = source.line_of(problem.key) if problem.key else None
     if line is None and source is document:
         return problem

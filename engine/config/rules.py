@@ -7,8 +7,7 @@ files and folders of this machine are in ``machine_rules``.
 from __future__ import annotations
 
 import difflib
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 from engine.config.adapter_rules import ADAPTER_RULES
 from engine.config.backend_rules import BACKEND_RULES
@@ -16,6 +15,7 @@ from engine.config.context import Context, Rule, trained_range
 from engine.config.hub import name_fault
 from engine.config.optimizer_rules import OPTIMIZER_RULES
 from engine.config.problems import Edit, Problem, error, hint, warning
+from engine.config.prompts import SINGLE_PROMPT, check_prompts
 from engine.config.resolution import GRID_PX
 from engine.config.weight_files import PUBLISHED_DECODERS, is_folder, local_decoder
 
@@ -243,25 +243,13 @@ def validation_prompts(context: Context) -> Iterator[Problem]:
             "no validation prompt: no pictures will be drawn",
             "set validation_prompt, or name a validation_prompt_library",
         )
-    key = (
-        "validation_prompt_library"
-        if "validation_prompt_library" in context.given
-        else "validation_prompts"
-    )
-    yield from check_prompts(context.prompts, key)
-
-
-def check_prompts(prompts: Mapping[str, str], key: str) -> Iterator[Problem]:
-    """Each prompt has words, and a name that makes a file of its own; ``key`` is where they are."""
-    files: dict[str, str] = {}
-    for name, text in prompts.items():
-        if not text.strip():
-            yield warning(key, f"the prompt {name} is empty", "write one, or remove it")
-        file = re.sub(r"[^\w.-]+", "_", name).strip("._")[:80]
-        if file in files:
-            message = f"{name} and {files[file]} would be drawn into the same file ({file})"
-            yield error(key, message, "rename one")
-        files[file] = name
+    if config.validation_prompt and SINGLE_PROMPT in context.prompts:
+        yield warning(
+            "validation_prompt",
+            f"it is not drawn: the library has a prompt {SINGLE_PROMPT}, and its name is that",
+            f"give the library's prompt {SINGLE_PROMPT} another name",
+        )
+    yield from check_prompts(context.prompts)
 
 
 RULES: Sequence[Rule] = (

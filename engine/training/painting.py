@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
 from engine.config.fields import TrainingConfig
+from engine.config.prompts import picture_stem
 from engine.config.weight_files import WeightFiles
 from engine.data.buckets import latent_grid
 from engine.models.previewer import Previewer
@@ -47,8 +47,7 @@ class Draw:
     @property
     def file_stem(self) -> str:
         """The picture's file name without its ending, one that every system accepts."""
-        name = re.sub(r"[^\w.-]+", "_", self.prompt.name).strip("._")[:80] or "prompt"
-        return f"{name}-{self.seed}"
+        return f"{picture_stem(self.prompt.name)}-{self.seed}"
 
 
 class Painter:

@@ -123,6 +123,10 @@ def test_all_that_is_wrong_with_a_file_is_said_at_once_with_fixes():
         "fields.down" = "w"
         "text.save" = "w"
         "guide.write" = "ctrl+k"
+        "prompt.take" = "x"
+        "editor.cancel" = "x"
+        "source.back" = "x"
+        "change.send" = "x"
         "app.quit" = ""
         "app.theme" = "ctrl+s"
         """
@@ -133,8 +137,9 @@ def test_all_that_is_wrong_with_a_file_is_said_at_once_with_fixes():
     assert "4 is no key" in problems["monitor.gpus"]
     assert "modifier" in problems["fields.up"]
     assert "key of configure.save too" in problems["fields.down"]
-    assert "typed" in problems["text.save"]
-    assert "typed" in problems["guide.write"]
+    for id in ("text.save", "guide.write", "prompt.take", "editor.cancel", "source.back"):
+        assert "typed" in problems[id]
+    assert "typed" in problems["change.send"]
     assert "no way out" in problems["app.quit"]
     assert "flow control" in problems["app.theme"]
 

@@ -44,8 +44,8 @@ def test_assignments_become_a_change_that_names_what_it_changed():
         (LiveChange({"checkpoint_step_interval": 1.5}), "checkpoint_step_interval", "is 1.5"),
         (LiveChange({"checkpoint_step_interval": None}), "checkpoint_step_interval", "is null"),
         (LiveChange({}, {"boat": None}), "validation_prompts.boat", "(there: portrait, cup)"),
-        (LiveChange({}, {"cup": " "}), "validation_prompts", "the prompt cup is empty"),
-        (LiveChange({}, {"c/p": "x", "c p": "y"}), "validation_prompts", "the same file"),
+        (LiveChange({}, {"cup": " "}), "validation_prompts[cup]", "the prompt cup is empty"),
+        (LiveChange({}, {"c/p": "x", "c p": "y"}), "validation_prompts[c p]", "the same file"),
     ],
 )
 def test_a_change_that_may_not_be_is_refused_whole(change, key, message):

@@ -254,10 +254,17 @@ def test_prompts_that_would_be_drawn_into_one_file_are_an_error(files):
     library.write_text(json.dumps({"a b": "x", "a/b": "y", "empty": " "}))
     found = files.problems(validation_prompt_library=str(library))
     assert [(p.key, p.severity) for p in found] == [
-        ("validation_prompt_library", "error"),
-        ("validation_prompt_library", "warning"),
+        ("validation_prompts[a/b]", "error"),
+        ("validation_prompts[empty]", "warning"),
     ]
     assert "a_b" in found[0].message
+    assert found[0].where.startswith(str(library))
+
+
+def test_a_single_prompt_whose_name_the_library_takes_is_told(files):
+    both = {"validation_prompt": "a cat", "validation_prompts": {"validation": "a dog"}}
+    [problem] = files.problems(**both)
+    assert (problem.key, problem.severity) == ("validation_prompt", "warning")
 
 
 # -- all at once ----------------------------------------------------------------------------------
