@@ -161,19 +161,20 @@ class CascadeApp(PictureApp, inherit_bindings=False):
         else:
             self.action_show_runs()
 
+    def get_key_display(self, binding: Binding) -> str:
+        """The sign of a key, or its name; an action without a key has a dash."""
+        if is_unbound(binding.key):
+            return in_words(binding.key)
+        shown = super().get_key_display(binding)
+        is_spelled = self._fits_terminal and needs_ascii()
+        return ASCII_KEYS.get(shown, shown) if is_spelled else shown
+
     def _end_by(self, number: int) -> None:
         if number == signal.SIGHUP:  # nobody reads any more: to write out the end may never end
             last_resort = Timer(_HUNG_UP_SECONDS, os._exit, (128 + number,))
             last_resort.daemon = True
             last_resort.start()
         self.exit(return_code=128 + number)
-
-    def get_key_display(self, binding: Binding) -> str:
-        """The sign of a key, or its name; a dash for an action that has none."""
-        is_none = is_unbound(binding.key)
-        shown = in_words(binding.key) if is_none else super().get_key_display(binding)
-        is_spelled = self._fits_terminal and needs_ascii()
-        return ASCII_KEYS.get(shown, shown) if is_spelled else shown
 
     async def run_action(
         self,

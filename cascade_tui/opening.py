@@ -61,9 +61,9 @@ def run_app(
             keymap=keys.keymap,
             pictures=pictures,
         )
+    app.fit_terminal()
     for warning in keys.warnings:
         print(warning, file=sys.stderr)
-    app.fit_terminal()
     app.run()
     is_hung_up = app.return_code == 128 + signal.SIGHUP  # there is no terminal to write to
     if app.run_directory is not None and not is_hung_up:

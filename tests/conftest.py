@@ -33,10 +33,10 @@ STAND_IN = Path(__file__).parent / "engine" / "run" / "stand_in.py"
 
 @pytest.fixture(autouse=True)
 def own_state(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither what the app knows of a person, nor the locale, is that of who runs the tests."""
+    """Neither what the app remembers of a person, nor the locale, is that of who runs the tests."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config")))
     monkeypatch.setenv("CASCADE_TUI_ASCII", "0")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config")))
 
 
 class RealRun:
