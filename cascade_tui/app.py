@@ -1,7 +1,5 @@
 """The app: which screen is shown, what the keys do everywhere, and how it ends."""
 
-# ruff: noqa: E402  (textual reads its settings when it is imported)
-
 from __future__ import annotations
 
 import asyncio
@@ -12,27 +10,33 @@ import subprocess
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from threading import Timer
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from cascade_tui.pictures import TRUE_COLOUR_TERMS, Setting
 
-# Read when textual is imported: few frames on a slow link, nothing that moves by itself.
-_IS_REMOTE = bool(os.environ.get("SSH_CONNECTION") or os.environ.get("SSH_TTY"))
-os.environ.setdefault("TEXTUAL_FPS", "10" if _IS_REMOTE else "30")
+# Read when textual is imported: nothing moves by itself, and frames no faster than hands are.
+os.environ.setdefault("TEXTUAL_FPS", "30")
 os.environ.setdefault("TEXTUAL_ANIMATIONS", "none")
 if os.environ.get("TERM") in TRUE_COLOUR_TERMS:
     os.environ.setdefault("TEXTUAL_COLOR_SYSTEM", "truecolor")
 
 from textual.actions import ActionParseResult, parse
-from textual.app import SystemCommand
+from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.dom import DOMNode
+from textual.filter import LineFilter, Monochrome
 from textual.screen import Screen
 
+from cascade_tui.keymap import in_words, is_unbound
 from cascade_tui.notifying import NotifyBy
 from cascade_tui.opening import collect_garbage
+from cascade_tui.palette import RecentCommands, key_commands, remember_opened
 from cascade_tui.picture_app import PictureApp
 from cascade_tui.screens.help import HelpScreen
+from cascade_tui.terminal_limits import line_filters
+from cascade_tui.widgets.glyphs import ASCII_KEYS, needs_ascii
+from cascade_tui.widgets.shown_keys import shown_key
 from engine.run.paths import RunDirectory
 
 if TYPE_CHECKING:  # who watches a run need not wait for the form's imports
@@ -59,6 +63,7 @@ _WRITING = frozenset(
 )
 """Actions of any screen that change a run or a file."""
 _STARTED_SECONDS = 1.0
+_HUNG_UP_SECONDS = 1.0
 _SIGNALS = (signal.SIGHUP, signal.SIGTERM)
 
 
@@ -67,6 +72,7 @@ class CascadeApp(PictureApp, inherit_bindings=False):
 
     TITLE = "cascade-tui"
     CSS_PATH = "app.tcss"
+    COMMANDS = App.COMMANDS | {RecentCommands}
     BINDING_GROUP_TITLE = "Everywhere"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("1", "show_runs", "Runs", show=False, id="app.runs"),
@@ -93,6 +99,7 @@ class CascadeApp(PictureApp, inherit_bindings=False):
         runs_root: Path | None = None,
         is_readonly: bool = False,
         theme: str | None = None,
+        keymap: Mapping[str, str] | None = None,
         pictures: Setting = "half",
     ) -> None:
         """`environment` is what rules see of the machine; left out, it is looked at.
@@ -100,7 +107,7 @@ class CascadeApp(PictureApp, inherit_bindings=False):
         `notify_by` is how the terminal calls somebody to a run that is watched. Runs are shown
         below `runs_root`, by default the working directory. `is_readonly` leaves every run and
         every file as it is. `theme` is one of `THEMES`; left out, the one chosen last counts.
-        `pictures` is how they are drawn.
+        `keymap` is what `keymap.chosen_keys` gives. `pictures` is how they are drawn.
         """
         no_colour = os.environ.get("NO_COLOR")
         super().__init__()
@@ -113,18 +120,37 @@ class CascadeApp(PictureApp, inherit_bindings=False):
         self._runs_root = runs_root or Path()
         self.is_readonly = is_readonly
         self.use_theme(theme)
+        self.set_keymap(keymap or {})
         self.use_pictures(pictures)
         self.run_directory = RunDirectory(run_directory) if run_directory else None
         self.configure: ConfigureScreen | ParseErrorScreen | None = None
         self.monitor: Screen[Any] | None = None
         self._runs: Screen[Any] | None = None
         self._beside: dict[str, tuple[RunDirectory, Screen[Any]]] = {}
+        self._fits_terminal = False
+        self._fitting: dict[bool, list[LineFilter]] = {}
+
+    def fit_terminal(self) -> None:
+        """Draw with the signs and colours that this process's terminal has."""
+        self._fits_terminal = True
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        """Textual's, then what the terminal cannot show; greys are colours too."""
+        filters = super().get_line_filters()
+        if not self._fits_terminal:
+            return filters
+        is_dark = self.current_theme.dark
+        if is_dark not in self._fitting:
+            self._fitting[is_dark] = line_filters(self.console, is_dark=is_dark)
+        return [item for item in filters if not isinstance(item, Monochrome)] + self._fitting[
+            is_dark
+        ]
 
     def on_mount(self) -> None:
         """Show what was named on the command line, and end cleanly on signals."""
         loop = asyncio.get_running_loop()
         for number in _SIGNALS:
-            loop.add_signal_handler(number, partial(self.exit, return_code=128 + number))
+            loop.add_signal_handler(number, partial(self._end_by, number))
         self.set_timer(_STARTED_SECONDS, collect_garbage)
         if self.is_readonly:
             self.notify("read only: no run and no file is changed")
@@ -134,6 +160,21 @@ class CascadeApp(PictureApp, inherit_bindings=False):
             self.open_run(self.run_directory)
         else:
             self.action_show_runs()
+
+    def get_key_display(self, binding: Binding) -> str:
+        """The sign of a key, or its name; an action without a key has a dash."""
+        if is_unbound(binding.key):
+            return in_words(binding.key)
+        shown = super().get_key_display(binding)
+        is_spelled = self._fits_terminal and needs_ascii()
+        return ASCII_KEYS.get(shown, shown) if is_spelled else shown
+
+    def _end_by(self, number: int) -> None:
+        if number == signal.SIGHUP:  # nobody reads any more: to write out the end may never end
+            last_resort = Timer(_HUNG_UP_SECONDS, os._exit, (128 + number,))
+            last_resort.daemon = True
+            last_resort.start()
+        self.exit(return_code=128 + number)
 
     async def run_action(
         self,
@@ -203,6 +244,7 @@ class CascadeApp(PictureApp, inherit_bindings=False):
         """Edit a config whose text is at hand, saved or not."""
         from cascade_tui.screens.configure import ConfigureScreen
 
+        remember_opened(self, draft.document.path)
         screen = ConfigureScreen(draft, environment=self._environment)
         old, self.configure = self.configure, screen
         self._show(screen, old, "configure")
@@ -211,6 +253,7 @@ class CascadeApp(PictureApp, inherit_bindings=False):
         """Watch a run."""
         from cascade_tui.screens.monitor import MonitorScreen
 
+        remember_opened(self, run.root)
         self.run_directory = run
         old, self.monitor = self.monitor, MonitorScreen(run, notify_by=self._notify_by)
         self._show(self.monitor, old, "monitor")
@@ -251,9 +294,13 @@ class CascadeApp(PictureApp, inherit_bindings=False):
             return
         run = self._run_of_config()
         if run is None:
-            self.notify("there is no run yet: L launches the config")
+            self._say_there_is_no_run()
         else:
             self.open_run(run)
+
+    def _say_there_is_no_run(self) -> None:
+        launch = shown_key("configure.launch", "L")
+        self.notify(f"there is no run yet: {launch} launches the config")
 
     def action_show_runs(self) -> None:
         """Show every run below the folder of runs."""
@@ -287,7 +334,7 @@ class CascadeApp(PictureApp, inherit_bindings=False):
         """Show another screen of the run that is watched; a new one for another run."""
         run = self.run_directory or self._run_of_config()
         if run is None:
-            self.notify("there is no run yet: L launches the config")
+            self._say_there_is_no_run()
             return
         self.run_directory = run
         known, old = self._beside.get(name, (None, None))
@@ -335,35 +382,25 @@ class CascadeApp(PictureApp, inherit_bindings=False):
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
         """Everything that a key does now, for ctrl+p."""
-        told: set[str] = set()
-        for key, active in screen.active_bindings.items():
-            binding = active.binding
-            if not active.enabled or binding.action in told or binding.system:
-                continue
-            told.add(binding.action)
-            if binding.description and binding.id and binding.action != "command_palette":
-                shown = binding.key_display or self.get_key_display(binding)
-                about = f"{binding.tooltip}  " if binding.tooltip else ""
-                run = partial(self.run_action, binding.action, active.node)
-                yield SystemCommand(binding.description, f"{about}(key {shown or key})", run)
+        yield from key_commands(self, screen)
         yield SystemCommand("Theme", "other colours", self.action_change_theme)
 
     async def action_quit(self) -> None:
         """Leave; edits that are not saved are asked about. A run goes on."""
+        self.when_edits_are_settled(lambda: self.exit(0))
+
+    def when_edits_are_settled(self, act: Callable[[], None]) -> None:
+        """Do what takes the form away, once its edits are saved or given up."""
         form = self.form
         if form is None or not form.draft.is_changed:
-            self.exit(0)
+            act()
             return
         from cascade_tui.screens.unsaved import UnsavedEdits
 
-        self.push_screen(UnsavedEdits(form.draft.document.path), self._quit_answered)
+        def answered(answer: Answer | None) -> None:
+            if answer == "save" and form.draft.changed_on_disk():
+                form.action_save()
+            elif answer == "discard" or (answer == "save" and form.save()):
+                act()
 
-    def _quit_answered(self, answer: Answer | None) -> None:
-        form = self.form
-        assert form is not None
-        if answer == "discard":
-            self.exit(0)
-        elif answer == "save" and form.draft.changed_on_disk():
-            form.action_save()
-        elif answer == "save" and form.save():
-            self.exit(0)
+        self.push_screen(UnsavedEdits(form.draft.document.path), answered)

@@ -53,6 +53,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "models": ("models", "show which weight files are here, and fetch those that are not"),
     "doctor": ("doctor", "say what is wrong with this machine, with fixes"),
     "locate": ("locate", "say where things lie: caches, weights, runs, the program"),
+    "keys": ("keys", "show every key of the app, and how to change it"),
     "schema": ("schema", "print the JSON Schema of a config, for editors"),
     "completions": ("completions", "print what lets a shell complete our commands"),
 }
@@ -108,6 +109,7 @@ def main_parser() -> argparse.ArgumentParser:
         usage="cascade-tui [options] [PATH]\n       cascade-tui COMMAND ...",
         description="Fine-tune the Stable Cascade Stage C prior from a terminal.",
         epilog=f"commands (each has its own --help):\n{table}\n\n"
+        "Keys of the app are chosen in ~/.config/cascade-tui/keys.toml: see `cascade-tui keys`.\n"
         "Without a terminal, or with TERM=dumb, it works as with --no-ui.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

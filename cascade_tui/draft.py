@@ -91,30 +91,44 @@ class Draft:
     def backends_document(self) -> Document | None:
         """The file that ``data_backend_config`` names, edits included; None without a readable
         one."""
-        return self._named_by("data_backend_config", BACKENDS)
+        return self._read_beside(self.backends_path, is_library=False)
 
     @property
     def prompts_document(self) -> Document | None:
         """The file that ``validation_prompt_library`` names, edits included, saved or not; None
         without a readable one."""
-        return self._named_by("validation_prompt_library", PROMPTS)
+        return self._read_beside(self.prompts_path, is_library=True)
 
-    def _named_by(self, option: str, inline: str) -> Document | None:
+    @property
+    def backends_path(self) -> Path | None:
+        """The file that ``data_backend_config`` names, if it is there."""
+        return self._path_of("data_backend_config", BACKENDS)
+
+    @property
+    def prompts_path(self) -> Path | None:
+        """The file that ``validation_prompt_library`` names, if it is there or is to be."""
+        return self._path_of("validation_prompt_library", PROMPTS)
+
+    def _path_of(self, option: str, inline: str) -> Path | None:
         """The file that an option names, unless the config holds the same ``inline``."""
         named = self._given(option)
         if not isinstance(named, str) or not named or inline in self.document:
             return None
-        path: Path | None = self._folder / named
-        if path not in self._new:
-            try:
-                path = find_beside(named, self.document.path)
-            except OSError:  # a name that is too long, a folder that is closed to us
-                path = None
+        path = self._folder / named
+        if path in self._new:
+            return path
+        try:
+            return find_beside(named, self.document.path)
+        except OSError:  # a name that is too long, a folder that is closed to us
+            return None
+
+    def _read_beside(self, path: Path | None, *, is_library: bool) -> Document | None:
+        """A file that the config names, edits included; None without a readable one."""
         if path is None:
             return None
         if path not in self._others:
             try:
-                self._others[path] = Document.read(path, is_library=inline == PROMPTS)
+                self._others[path] = Document.read(path, is_library=is_library)
             except DocumentError:
                 return None  # checking tells it as a problem of the option
         return self._others[path]
@@ -258,6 +272,10 @@ class Draft:
             file.restore(old)
             raise
         self._remember(before)
+
+    def take_mended(self, document: Document) -> None:
+        """Hold a file beside the config that was malformed till now; undo keeps it mended."""
+        self._others[document.path] = document
 
     def start_library(self, name: str, prompts: Mapping[str, str]) -> None:
         """Name a new prompt library beside the config, as one step of undo; saving writes it.

@@ -7,7 +7,7 @@ Knows nothing of screens.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,6 +15,8 @@ from cascade_tui.draft import Draft
 from engine.config.backends import backend_key
 from engine.config.comparison import ABSENT, Difference, default_values, differences, values_of
 from engine.config.documents import BACKENDS, PROMPTS, plain
+from engine.config.frozen import FrozenConfigError
+from engine.config.live import ChangedValue, changed_since_launch, with_changes
 from engine.config.presets import Preset
 from engine.config.problems import Edit
 from engine.run.paths import RunDirectory, find_runs
@@ -42,11 +44,13 @@ class Source:
 class Values:
     """Values by key: ``effective`` with every default, ``given`` as the files spell them.
 
-    ``given`` holds a whole backend as ``data_backend[<id>]`` too.
+    ``given`` holds a whole backend as ``data_backend[<id>]`` too; ``changed`` what a run changed
+    of its values since its launch.
     """
 
     effective: Mapping[str, Any]
     given: Mapping[str, Any]
+    changed: Mapping[str, ChangedValue] = field(default_factory=dict)
 
 
 def sources_of(draft: Draft, presets: Iterable[Preset], root: Path) -> list[Source]:
@@ -70,18 +74,18 @@ def values_of_draft(draft: Draft) -> Values:
     effective = values_of(checked.config, checked.backends, checked.prompts)
     wrong = {problem.key for problem in checked.problems}
     given: dict[str, Any] = {}
-    for field in draft.fields():
-        if field.value is None:
+    for entry in draft.fields():
+        if entry.value is None:
             continue
-        given[field.key] = plain(field.value)
-        is_told = field.key in effective and field.key not in wrong
-        if not is_told and field.key not in _FOUND_ELSEWHERE:
-            effective[field.key] = plain(field.value)
+        given[entry.key] = plain(entry.value)
+        is_told = entry.key in effective and entry.key not in wrong
+        if not is_told and entry.key not in _FOUND_ELSEWHERE:
+            effective[entry.key] = plain(entry.value)
     source = draft.backends_document or draft.document
     raw = source.values.get(BACKENDS)
-    for position, entry in enumerate(raw if isinstance(raw, list) else []):
-        if isinstance(entry, dict):
-            inner = {key.removeprefix("--"): plain(value) for key, value in entry.items()}
+    for position, backend in enumerate(raw if isinstance(raw, list) else []):
+        if isinstance(backend, dict):
+            inner = {key.removeprefix("--"): plain(value) for key, value in backend.items()}
             given[backend_key(str(inner.get("id") or position))] = inner
     return Values(effective, given)
 
@@ -90,7 +94,7 @@ def read_source(source: Source, draft: Draft) -> Values:
     """The values of what the draft is compared with.
 
     Raises:
-        NotComparableError: a run that was never launched.
+        NotComparableError: a run that was never launched, or whose changes cannot be read.
         DocumentError: a file that cannot be read, or is malformed.
     """
     if source.kind == "preset":
@@ -101,11 +105,18 @@ def read_source(source: Source, draft: Draft) -> Values:
         return Values(default_values(draft.project(draft.read()), {}), {})
     assert source.path is not None
     path = source.path.expanduser()
-    if path.is_dir():
-        path = RunDirectory(path).config
-        if not path.is_file():
-            raise NotComparableError(f"{source.path} holds no frozen config: nothing was launched")
-    return values_of_draft(Draft.open(path))
+    if not path.is_dir():
+        return values_of_draft(Draft.open(path))
+    frozen = RunDirectory(path).config
+    if not frozen.is_file():
+        raise NotComparableError(f"{source.path} holds no frozen config: nothing was launched")
+    values = values_of_draft(Draft.open(frozen))
+    try:
+        changed = changed_since_launch(path)
+    except FrozenConfigError as failure:
+        raise NotComparableError(str(failure)) from failure
+    effective, given = (with_changes(held, changed) for held in (values.effective, values.given))
+    return Values(effective, given, changed)
 
 
 def compare(source: Source, theirs: Values, ours: Values) -> tuple[Difference, ...]:

@@ -124,7 +124,7 @@ def parse_length(text: str) -> Length:
         raise GuideError("give a number of steps, minutes or hours: 3000 steps, 90 min, 2 h")
     number = float(found[1].replace(",", "."))
     if unit == "steps":
-        if number != int(number) or not 1 <= number <= MAX_STEPS:
+        if not 1 <= number <= MAX_STEPS or number != int(number):  # so many digits are infinity
             raise GuideError(f"give a whole number of steps from 1 to {MAX_STEPS:,}")
         return Length(steps=int(number))
     seconds = number * (60 if unit == "minutes" else 3600)

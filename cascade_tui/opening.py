@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cascade_tui.keymap import chosen_keys
 from engine.run.paths import RunDirectory
 from engine.run.status import derive_state
 
@@ -36,7 +37,10 @@ def run_app(
     theme: str | None = None,
     pictures: Setting = "auto",
 ) -> int:
-    """Show the app until the person leaves it; returns the exit code. Needs a terminal."""
+    """Show the app until the person leaves it; returns the exit code. Needs a terminal.
+
+    Raises KeysFileError if the person's keys file is wrong, before anything else is drawn.
+    """
     gc.disable()  # what start-up makes stays: to look through it costs a seventh of the time
     with _told(_opening_words(config, run_directory)):
         from cascade_tui.app import CascadeApp
@@ -45,6 +49,7 @@ def run_app(
             importlib.import_module("cascade_tui.screens.configure")
         elif run_directory is not None:
             importlib.import_module("cascade_tui.screens.monitor")
+        keys = chosen_keys()
         app = CascadeApp(
             config,
             run_directory,
@@ -53,8 +58,12 @@ def run_app(
             runs_root=runs_root,
             is_readonly=is_readonly,
             theme=theme,
+            keymap=keys.keymap,
             pictures=pictures,
         )
+    app.fit_terminal()
+    for warning in keys.warnings:
+        print(warning, file=sys.stderr)
     app.run()
     is_hung_up = app.return_code == 128 + signal.SIGHUP  # there is no terminal to write to
     if app.run_directory is not None and not is_hung_up:

@@ -33,8 +33,10 @@ STAND_IN = Path(__file__).parent / "engine" / "run" / "stand_in.py"
 
 @pytest.fixture(autouse=True)
 def own_state(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the app remembers of a person, such as the theme, is not that of who runs the tests."""
+    """Neither what the app remembers of a person, nor the locale, is that of who runs the tests."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+    monkeypatch.setenv("CASCADE_TUI_ASCII", "0")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config")))
 
 
 class RealRun:

@@ -190,10 +190,12 @@ def _free_run(output: Path) -> RunDirectory:
 
 def _run_in_app(demo: Demo, overrides: Sequence[str]) -> int:
     """Launch, and open the app on the run; leaving the app leaves the run going."""
+    from cascade_tui.keymap import chosen_keys
     from cascade_tui.launching import load_checked, prepare_and_launch
     from cascade_tui.opening import run_app
     from engine.run.launch import LaunchError, RunAliveError
 
+    chosen_keys()  # a file that keeps the app from opening is told before anything is launched
     project = load_checked(demo.config, overrides)
     if project is None:
         return exit_codes.USAGE

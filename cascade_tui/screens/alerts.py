@@ -14,6 +14,7 @@ from textual.widgets import Static
 
 from cascade_tui.alerts import Alert
 from cascade_tui.widgets.glyphs import GLYPHS, printable
+from cascade_tui.widgets.shown_keys import shown_key
 from engine.config.problems import Severity
 
 ALERT_STYLES: dict[Severity, str] = {"error": "red", "warning": "yellow", "hint": ""}
@@ -47,7 +48,7 @@ class AlertScreen(ModalScreen[None]):
         """One text, which scrolls."""
         panel = VerticalScroll()
         panel.border_title = "Alerts"
-        panel.border_subtitle = "esc closes"
+        panel.border_subtitle = f"{shown_key('alerts.close', 'escape')} closes"
         with panel:
             yield Static(self._text)
 

@@ -14,6 +14,7 @@ from textual.widgets import Button, Input, Static
 
 from cascade_tui.field_text import shown_value, typed_value
 from cascade_tui.widgets.glyphs import GLYPHS, fit, from_printable, printable
+from cascade_tui.widgets.shown_keys import shown_key
 from engine.config.documents import PROMPTS
 from engine.config.fields import OPTIONS
 from engine.config.frozen import FrozenConfig
@@ -76,8 +77,9 @@ class ChangeForm(ModalScreen[LiveChange | None]):
                     yield _input("new-text", "", "what to draw")
             yield Static(id="verdict", markup=False)
             with Horizontal(id="buttons"):
-                yield Button("enter send it", id="send", compact=True)
-                yield Button("esc leave it", id="leave", compact=True)
+                send, leave = shown_key("change.send", "enter"), shown_key("change.leave", "escape")
+                yield Button(f"{send} send it", id="send", compact=True)
+                yield Button(f"{leave} leave it", id="leave", compact=True)
 
     def _row(self, key: str, text: str) -> Horizontal:
         label = key.removeprefix(f"{PROMPTS}.")

@@ -19,6 +19,7 @@ from textual.widgets.option_list import Option as ListOption
 from cascade_tui.draft import Draft
 from cascade_tui.draft_diff import Source, sources_of
 from cascade_tui.widgets.glyphs import GLYPHS, printable
+from cascade_tui.widgets.shown_keys import shown_key
 from engine.config.presets import Preset
 
 
@@ -65,7 +66,7 @@ class ChooseSource(ModalScreen[Source | None]):
         """Words, the list, and what enter does."""
         panel = Vertical()
         panel.border_title = "Compare with"
-        panel.border_subtitle = "enter chooses, esc goes back"
+        panel.border_subtitle = f"enter chooses, {shown_key('source.back', 'escape')} goes back"
         with panel:
             words = Input(compact=True, placeholder="words, or the path of a config or a run")
             words.cursor_blink = False

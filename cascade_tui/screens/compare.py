@@ -29,6 +29,7 @@ from cascade_tui.draft_diff import (
 from cascade_tui.field_text import shown_value
 from cascade_tui.screens.choose_source import ChooseSource
 from cascade_tui.widgets.glyphs import GLYPHS, READY, fit, printable
+from cascade_tui.widgets.shown_keys import shown_key
 from engine.config.comparison import ABSENT, Difference
 from engine.config.documents import DocumentError
 from engine.config.fields import OPTIONS
@@ -152,7 +153,8 @@ class CompareScreen(ModalScreen[str | None]):
         counted = f"{number} value{'' if number == 1 else 's'} differ{'s' if number == 1 else ''}"
         title = f"Compare  {self.draft.document.path}  ·  with {self.source.name}"
         if theirs is not None:
-            title += f"  ·  {counted}" + ("  ·  enter goes there" if number else "")
+            goes = f"  ·  {shown_key('compare.field', 'enter')} goes there"
+            title += f"  ·  {counted}{goes if number else ''}"
         self.query_one("#title", Static).update(printable(title))
         heading = _row(("", "theirs", "ours"), self._widths) if self.differences else ""
         self.query_one("#columns", Static).update(heading)
@@ -162,11 +164,12 @@ class CompareScreen(ModalScreen[str | None]):
         self._show_detail()
 
     def _why_empty(self) -> str:
+        others = f"{shown_key('compare.choose', 'o')} compares with something else"
         if self._failure:
-            return f"{GLYPHS['error']} {self._failure}\n\no compares with something else"
+            return f"{GLYPHS['error']} {self._failure}\n\n{others}"
         if self._theirs is None:
             return "reading …"
-        return f"{READY} every value is the same\n\no compares with something else"
+        return f"{READY} every value is the same\n\n{others}"
 
     @property
     def _widths(self) -> tuple[int, int, int]:
@@ -186,7 +189,8 @@ class CompareScreen(ModalScreen[str | None]):
         assert self._theirs is not None
         value, values = (found.a, self._theirs) if side == "theirs" else (found.b, self._ours)
         is_about_defaults = side == "theirs" and self.source.kind == "defaults"
-        return told_value(found.key, value, None if is_about_defaults else values.given)
+        told = told_value(found.key, value, None if is_about_defaults else values.given)
+        return f"{told} (changed)" if found.key in values.changed else told
 
     def _show_detail(self) -> None:
         found = self.highlighted
@@ -200,6 +204,9 @@ class CompareScreen(ModalScreen[str | None]):
         for side in ("theirs", "ours"):
             text.append(f"\n{side:<8}", "not bold dim")
             text.append(self._told(found, side), "not bold")
+        if (change := self._theirs.changed.get(found.key) if self._theirs else None) is not None:
+            before = "without it" if change.old is None else f"with {shown_value(change.old)}"
+            text.append(f"\ntheirs was changed while running: launched {before}", "not bold dim")
         text.plain = printable(text.plain, keep_lines=True)
         detail.update(text)
 
@@ -244,7 +251,8 @@ class CompareScreen(ModalScreen[str | None]):
         wanted = [found for found in self.differences if not why_not_taken(found, self.draft)]
         if wanted:
             self._take(tuple(wanted))
-            self.notify(f"took {len(wanted)} values (u takes them back)")
+            undo = shown_key("compare.undo", "u")
+            self.notify(f"took {len(wanted)} values ({undo} takes them back)")
 
     def _take(self, wanted: tuple[Difference, ...]) -> None:
         assert self._theirs is not None

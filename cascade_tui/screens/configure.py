@@ -19,8 +19,8 @@ from cascade_tui.widgets.field_list import FieldList
 from cascade_tui.widgets.glyphs import printable
 from cascade_tui.widgets.group_list import GroupList
 from cascade_tui.widgets.problem_detail import ProblemDetail
+from cascade_tui.widgets.shown_keys import shown_key
 from cascade_tui.widgets.verdict import Verdict
-from engine.config.documents import BACKENDS, PROMPTS
 from engine.config.environment import Environment
 from engine.config.problems import Edit, Severity
 
@@ -93,7 +93,8 @@ class ConfigureScreen(DraftScreen):
         parts += ["read only"] if self._owner.is_readonly else []
         words = sorted(self._filters) + ([f"/{self._query}"] if self._query else [])
         if words:
-            parts.append(f"{num_visible} of {num_fields} fields: {', '.join(words)} (esc: all)")
+            back = f"{shown_key('configure.clear_filters', 'escape')}: all"
+            parts.append(f"{num_visible} of {num_fields} fields: {', '.join(words)} ({back})")
         title = printable("  ·  ".join(parts))
         if title != self._shown_title:
             self._shown_title = title
@@ -323,15 +324,12 @@ class ConfigureScreen(DraftScreen):
 
     def action_raw_text(self) -> None:
         """Edit the text of the file that the highlighted field stands in, at its line."""
-        from cascade_tui.screens.raw_text import RawTextScreen, TextFile
+        from cascade_tui.screens.raw_text import RawTextScreen
+        from cascade_tui.text_file import text_of_field
 
-        field, file = self.query_one(FieldList).field, self.draft.document
-        if field is not None and field.key.startswith(f"{BACKENDS}["):
-            file = self.draft.backends_document or file
-        elif field is not None and field.key.startswith(f"{PROMPTS}["):
-            file = self.draft.prompts_document or file
-        line = file.line_of(field.key) if field is not None else None
-        screen = RawTextScreen(TextFile(file.path, self.draft), self.environment, line)
+        field = self.query_one(FieldList).field
+        file, line = text_of_field(self.draft, field.key if field is not None else "")
+        screen = RawTextScreen(file, self.environment, line)
         self.app.push_screen(screen, self._text_taken)
 
     def _text_taken(self, draft: Draft | None) -> None:

@@ -11,10 +11,13 @@ from textual.containers import Horizontal, Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Button, Static
 
+from cascade_tui.widgets.shown_keys import shown_key
+
 
 class Confirm(ModalScreen[bool]):
     """Asks; ``y`` or the button says yes, ``n`` or escape no. The focus is on no."""
 
+    BINDING_GROUP_TITLE = "Before something that cannot be undone"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("y", "answer(True)", "Yes", id="confirm.yes"),
         Binding("n,escape", "answer(False)", "No", id="confirm.no"),
@@ -45,8 +48,8 @@ class Confirm(ModalScreen[bool]):
         with Vertical():
             yield Static(self._question, markup=False)
             with Horizontal():
-                yield Button(f"y {self._yes}", id="yes", compact=True)
-                yield Button("n go back", id="no", compact=True)
+                yield Button(f"{shown_key('confirm.yes', 'y')} {self._yes}", id="yes", compact=True)
+                yield Button(f"{shown_key('confirm.no', 'n')} go back", id="no", compact=True)
 
     @on(Button.Pressed)
     def _pressed(self, event: Button.Pressed) -> None:

@@ -30,6 +30,7 @@ from cascade_tui.draft_backends import (
 )
 from cascade_tui.field_text import shown_value
 from cascade_tui.widgets.glyphs import GLYPHS, READY, fit, printable
+from cascade_tui.widgets.shown_keys import shown_key
 from engine.config.backends import ImageBackend, backend_key
 from engine.config.environment import Environment
 from engine.config.problems import Problem, Severity
@@ -254,7 +255,8 @@ class DatasetsScreen(ModalScreen[str | None]):
             self.notify("buckets are for folders of pictures")
             return
         if not found[0].instance_data_dir:  # an empty path would be the working directory
-            self.notify("it has no instance_data_dir yet: enter edits it")
+            edit = shown_key("datasets.edit", "enter")
+            self.notify(f"it has no instance_data_dir yet: {edit} edits it")
             return
         self.query_one("#buckets", Static).update("looking for pictures …")
         self._preview(identity, found[0])

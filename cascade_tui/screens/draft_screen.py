@@ -14,6 +14,7 @@ from cascade_tui.draft import Draft, Snapshot
 from cascade_tui.screens.confirm import Confirm
 from cascade_tui.screens.unsaved import Answer, ChangedUnderneath, LaunchRefused
 from cascade_tui.widgets.glyphs import printable
+from cascade_tui.widgets.shown_keys import shown_key
 from engine.config.environment import Environment
 from engine.config.loading import Checked
 from engine.config.problems import Problem
@@ -196,7 +197,9 @@ class DraftScreen(Screen[None]):
             self.app.push_screen(question, self._conflict_answered)
             return
         if stale:
-            self.app.notify("the file was changed meanwhile and is read again; L launches it")
+            launch = shown_key("configure.launch", "L")
+            told = f"the file was changed meanwhile and is read again; {launch} launches it"
+            self.app.notify(told)
             self._reload()
             return
         self._is_launch_wanted = True
@@ -237,5 +240,7 @@ class DraftScreen(Screen[None]):
         for note in event.notes:
             self.app.notify(note, markup=False)
         if self.draft.is_changed:
-            self.app.notify("launched with edits that are not saved in the config (w saves)")
+            save = shown_key("configure.save", "w")
+            told = f"launched with edits that are not saved in the config ({save} saves)"
+            self.app.notify(told)
         self._owner.open_run(event.run)

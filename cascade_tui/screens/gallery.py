@@ -19,6 +19,7 @@ from cascade_tui.screens.picture import PictureScreen
 from cascade_tui.widgets.glyphs import fit
 from cascade_tui.widgets.rows import RowWidget
 from cascade_tui.widgets.shelf import Shelf, drawing_as_text
+from cascade_tui.widgets.shown_keys import shown_key
 from cascade_tui.widgets.tiles import Drawing, Tile, TileCache
 from engine.run.paths import RunDirectory
 
@@ -218,7 +219,8 @@ class GalleryScreen(PicturesScreen):
         steps: tuple[int, ...]
         names: tuple[str, ...]
         if self._against is not None:
-            head.update(f"{name} · step {self._against} beside step {step} · esc: the grid")
+            back = f"{shown_key('gallery.back', 'escape')}: the grid"
+            head.update(f"{name} · step {self._against} beside step {step} · {back}")
             steps, names = (self._against, step), (name,)
         else:
             picture = self.picture

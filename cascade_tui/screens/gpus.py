@@ -12,6 +12,7 @@ from textual.screen import ModalScreen
 
 from cascade_tui.widgets.gpu_lines import GpuLines
 from cascade_tui.widgets.rows import TextRows
+from cascade_tui.widgets.shown_keys import shown_key
 
 
 class GpuBlocks(TextRows):
@@ -64,7 +65,8 @@ class GpuScreen(ModalScreen[None]):
         """The blocks, which scroll."""
         panel = VerticalScroll()
         panel.border_title = "GPUs"
-        panel.border_subtitle = "● of this run · ↑/↓ scroll · esc closes"
+        close = shown_key("gpus.close", "escape")
+        panel.border_subtitle = f"● of this run · ↑/↓ scroll · {close} closes"
         with panel:
             yield GpuBlocks(self._first)
 

@@ -6,7 +6,7 @@ import asyncio
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar, cast
 
 from textual import on, work
 from textual.app import ComposeResult
@@ -34,14 +34,25 @@ from cascade_tui.guide import (
 from cascade_tui.widgets.choice import Choice
 from cascade_tui.widgets.glyphs import GLYPHS, READY, printable
 from engine.config.backends import BACKEND_OPTIONS
-from engine.config.environment import Environment, Gpu, find_images, probe_environment
+from engine.config.environment import (
+    IMAGE_SUFFIXES,
+    Environment,
+    Gpu,
+    find_images,
+    probe_environment,
+)
 from engine.run.files import atomic_write_text
+
+if TYPE_CHECKING:
+    from cascade_tui.app import CascadeApp
 
 _ASKED_WITHOUT_GPU = CARDS_GB.index(24)
 
 
 @dataclass(frozen=True, slots=True)
 class _Counted:
+    """What a folder holds, or why it is none to take pictures from."""
+
     count: FolderCount
     refusal: str = ""
 
@@ -55,6 +66,25 @@ def count_folder(folder: Path) -> FolderCount:
     images, is_all = find_images(folder)
     with_captions = sum(image.with_suffix(".txt").is_file() for image in images)
     return FolderCount(len(images), with_captions, is_all)
+
+
+def _look_into(text: str) -> _Counted:
+    nothing = FolderCount(0, 0)
+    if not text:  # an empty path would be the working directory
+        return _Counted(nothing, "give the folder of your pictures; its subfolders count too")
+    try:
+        count = count_folder(Path(os.path.expanduser(text)))
+    except FileNotFoundError:
+        return _Counted(nothing, "there is no such folder")
+    except NotADirectoryError:
+        return _Counted(nothing, "this is a file: give the folder that it lies in")
+    except (OSError, ValueError) as failure:  # a NUL in the name is a ValueError
+        reason = getattr(failure, "strerror", None) or str(failure)
+        return _Counted(nothing, f"this folder cannot be read: {reason}")
+    if not count.num_images:
+        kinds = ", ".join(sorted(suffix.removeprefix(".") for suffix in IMAGE_SUFFIXES))
+        return _Counted(count, f"there are no pictures below this folder ({kinds})")
+    return _Counted(count)
 
 
 class FolderSuggester(Suggester):
@@ -78,6 +108,7 @@ class GuideScreen(ModalScreen[Path | None]):
         Binding("ctrl+o", "write", "Write and open", id="guide.write", priority=True),
         Binding("down", "app.focus_next", "Next question", show=False, id="guide.next"),
         Binding("up", "app.focus_previous", "Question before", show=False, id="guide.before"),
+        Binding("f1,question_mark", "app.help", "Help", key_display="f1", id="guide.help"),
         Binding("escape", "leave", "Back", id="guide.leave"),
     ]
     DEFAULT_CSS = """
@@ -90,7 +121,7 @@ class GuideScreen(ModalScreen[Path | None]):
         & Input { width: 1fr; }
         & .told { padding-left: 15; height: auto; color: $text-muted; margin-bottom: 1; }
         & #chosen { height: auto; margin: 0 0 1 0; }
-        & #wrong { height: auto; color: $text-error; }
+        & .told.-wrong { color: $text-error; }
     }
     """
 
@@ -112,8 +143,9 @@ class GuideScreen(ModalScreen[Path | None]):
         super().__init__()
         self._environment = environment
         self._cards: list[float] = list(CARDS_GB)
-        self._count: FolderCount | None = None
+        self._counted: _Counted | None = None
         self._made: Guided | None = None
+        self._refused_path: str | None = None
 
     def compose(self) -> ComposeResult:
         """The four questions, what follows from the answers, and the path."""
@@ -127,7 +159,7 @@ class GuideScreen(ModalScreen[Path | None]):
             yield from _asked("4 For", self._input("length", "3000 steps, 90 min, 2 h"))
             yield Static(id="chosen", classes="told", markup=False)
             yield from _asked("Write it to", self._input("path", "path of the new config"))
-            yield Static(id="wrong", markup=False)
+            yield Static(id="unwritten", classes="told -wrong", markup=False)
         yield Footer(show_command_palette=False, compact=True)
 
     @staticmethod
@@ -183,29 +215,20 @@ class GuideScreen(ModalScreen[Path | None]):
 
     @on(Input.Changed, "#folder")
     def _folder_typed(self, event: Input.Changed) -> None:
-        self._count = None
+        self._counted = None
         self._count_soon(event.value)
         self._show()
 
     @work(thread=True, exclusive=True, group="count")
     def _count_soon(self, text: str) -> None:
-        if not text:  # an empty path would be the working directory
-            self.post_message(self.Counted(text, _Counted(FolderCount(0, 0))))
-            return
-        try:
-            counted = _Counted(count_folder(Path(os.path.expanduser(text))))
-        except (OSError, ValueError) as failure:  # a NUL in the name is a ValueError
-            reason = getattr(failure, "strerror", None) or str(failure)
-            counted = _Counted(FolderCount(0, 0), reason)
-        self.post_message(self.Counted(text, counted))
+        self.post_message(self.Counted(text, _look_into(text)))
 
     @on(Counted)
     def _was_counted(self, event: Counted) -> None:
-        if event.text != self.query_one("#folder", Input).value:
-            return
-        self._count = None if event.counted.refusal or not event.text else event.counted.count
-        self.query_one("#counted", Static).update(_told(event.text, event.counted))
-        self._show()
+        if event.text == self.query_one("#folder", Input).value:
+            self._counted = event.counted
+            self._say("counted", *_told(event.counted))
+            self._show()
 
     @on(Choice.Changed)
     def _chosen(self, event: Choice.Changed) -> None:
@@ -220,20 +243,29 @@ class GuideScreen(ModalScreen[Path | None]):
     def _length_typed(self) -> None:
         self._show()
 
+    @on(Input.Changed, "#path")
+    def _path_typed(self, event: Input.Changed) -> None:
+        if event.value != self._refused_path:
+            self._refused_path = None
+            self._say("unwritten", "")
+
     def _show(self) -> None:
-        """What the answers lead to, or what is missing."""
+        """What the answers lead to, or what is wrong with the length."""
         self._made = None
-        wrong = ""
         try:
             length = parse_length(self.query_one("#length", Input).value)
-            if self._count is not None and self._environment is not None:
-                self._made = guide(self._answers(length, self._count))
         except GuideError as failure:
-            wrong = f"{GLYPHS['error']} {failure}"
+            self._say("chosen", str(failure), True)
+            return
+        counted = self._counted
+        if counted is not None and not counted.refusal and self._environment is not None:
+            try:
+                self._made = guide(self._answers(length, counted.count))
+            except GuideError as failure:  # the name of the folder
+                self._counted = _Counted(counted.count, str(failure))
+                self._say("counted", str(failure), True)
         reasons = self._made.reasons if self._made else ()
-        chosen = "\n".join(f"{GLYPHS['hint']} {reason}" for reason in reasons)
-        self.query_one("#chosen", Static).update(chosen)
-        self.query_one("#wrong", Static).update(wrong)
+        self._say("chosen", "\n".join(f"{GLYPHS['hint']} {reason}" for reason in reasons))
 
     def _answers(self, length: Length, count: FolderCount) -> Answers:
         folder = Path(os.path.expanduser(self.query_one("#folder", Input).value)).absolute()
@@ -260,27 +292,48 @@ class GuideScreen(ModalScreen[Path | None]):
 
     def action_write(self) -> None:
         """Write the config and open it."""
-        path = Path(os.path.expanduser(self.query_one("#path", Input).value.strip()))
-        if self._made is None:
-            self._say("answer the questions first: the folder must hold pictures")
-            self.query_one("#folder" if self._count is None else "#length", Input).focus()
+        if cast("CascadeApp", self.app).refuses_writing():
             return
+        if self._made is None:
+            self._point_at_what_is_missing()
+            return
+        path = Path(os.path.expanduser(self.query_one("#path", Input).value.strip()))
         if path.suffix != ".toml":
-            self._say("give a path that ends in .toml")
+            self._refuse("give a path that ends in .toml")
             return
         try:
             if path.exists():
-                self._say(f"{path} is there already; give another name")
+                self._refuse("a file of that name is there already; give another name")
                 return
             path.parent.mkdir(parents=True, exist_ok=True)
             atomic_write_text(path, self._made.text)
+        except (FileExistsError, NotADirectoryError):
+            self._refuse("the folder of that path is a file")
+            return
         except (OSError, ValueError) as failure:
-            self._say(f"{path} cannot be written: {getattr(failure, 'strerror', None) or failure}")
+            reason = getattr(failure, "strerror", None) or str(failure)
+            self._refuse(f"it cannot be written there: {reason}")
             return
         self.dismiss(path)
 
-    def _say(self, text: str) -> None:
-        self.query_one("#wrong", Static).update(f"{GLYPHS['error']} {printable(text)}")
+    def _point_at_what_is_missing(self) -> None:
+        counted = self._counted
+        if counted is not None and not counted.refusal:  # the length, or this machine is looked at
+            self.query_one("#length", Input).focus()
+            return
+        self.query_one("#folder", Input).focus()
+        self._say("counted", *_told(counted))
+
+    def _refuse(self, why: str) -> None:
+        path = self.query_one("#path", Input)
+        path.focus()
+        self._refused_path = path.value
+        self._say("unwritten", why, True)
+
+    def _say(self, place: str, text: str, is_wrong: bool = False) -> None:
+        told = self.query_one(f"#{place}", Static)
+        told.set_class(is_wrong or place == "unwritten", "-wrong")
+        told.update(f"{GLYPHS['error']} {printable(text)}" if is_wrong else text)
 
 
 def _asked(question: str, answer: Input | Choice) -> ComposeResult:
@@ -289,16 +342,16 @@ def _asked(question: str, answer: Input | Choice) -> ComposeResult:
         yield answer
 
 
-def _told(text: str, counted: _Counted) -> str:
-    if not text:
-        return "the folder of your pictures; its subfolders count too"
+def _told(counted: _Counted | None) -> tuple[str, bool]:
+    """What is said of a folder, and whether it is wrong; None is still counted."""
+    if counted is None:
+        return "counting …", False
     if counted.refusal:
-        return f"{GLYPHS['error']} {printable(counted.refusal)}"
+        return counted.refusal, True
     count = counted.count
     more = "" if count.is_all else "more than "
-    glyph = READY if count.num_images else GLYPHS["error"]
     images = f"{count.num_images:,} picture{'s' * (count.num_images != 1)}"
-    return f"{glyph} {more}{images}, {count.num_captions:,} with a .txt beside them"
+    return f"{READY} {more}{images}, {count.num_captions:,} with a .txt beside them", False
 
 
 def _free_name() -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import ClassVar
 
 from rich.text import Text
@@ -13,6 +12,8 @@ from textual.dom import DOMNode
 from textual.screen import ModalScreen, Screen
 from textual.widgets import Static
 
+from cascade_tui.widgets.shown_keys import shown_key
+
 _SIGNS = """\
 ✖ error: a run cannot start      ▲ warning: it can, but look      · hint
 • differs from the default       (--set) given on the command line
@@ -22,6 +23,7 @@ _SIGNS = """\
 class HelpScreen(ModalScreen[None]):
     """Every key that works on a screen, by the part of the screen that it belongs to."""
 
+    BINDING_GROUP_TITLE = "Help"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,question_mark,q", "app.pop_screen", "Close", id="help.close"),
     ]
@@ -45,7 +47,7 @@ class HelpScreen(ModalScreen[None]):
         """One long text."""
         panel = VerticalScroll()
         panel.border_title = "Keys"
-        panel.border_subtitle = "esc closes"
+        panel.border_subtitle = f"{shown_key('help.close', 'escape')} closes"
         with panel:
             yield Static(describe_keys(self._about))
 
@@ -78,13 +80,10 @@ def describe_keys(screen: Screen[object]) -> Text:
 def _keys_of(node: DOMNode) -> dict[str, list[str]]:
     """The keys by what they do, in the order of declaration."""
     keys: dict[str, list[str]] = {}
-    own = {declared.id for declared in type(node).BINDINGS if isinstance(declared, Binding)}
-    own -= {None}
-    for key, bindings in node._bindings.key_to_bindings.items():
-        for binding in bindings:
-            if binding.id in own and binding.description:
-                shown = node.app.get_key_display(replace(binding, key=key, key_display=None))
-                names = keys.setdefault(binding.tooltip or binding.description, [])
-                if shown not in names:
-                    names.append(shown)
+    for binding in node.BINDINGS:
+        if isinstance(binding, Binding) and binding.id and binding.description:
+            chosen = Binding(node.app._keymap.get(binding.id, binding.key), binding.action)
+            names = keys.setdefault(binding.tooltip or binding.description, [])
+            shown = map(node.app.get_key_display, Binding.make_bindings([chosen]))
+            names += [name for name in shown if name not in names]
     return keys

@@ -16,6 +16,7 @@ from textual.worker import get_current_worker
 from cascade_tui.follow.log_file import LEVEL_PATTERNS, Level, LogFile
 from cascade_tui.widgets.glyphs import GLYPHS
 from cascade_tui.widgets.log_view import LogView
+from cascade_tui.widgets.shown_keys import shown_key
 from engine.run.paths import RunDirectory
 
 _POLL_SECONDS = 0.5
@@ -143,7 +144,7 @@ class LogScreen(Screen[None]):
     def action_fold(self) -> None:
         """Unfold a traceback, or fold it."""
         if not self.query_one(LogView).toggle_fold():
-            self.notify("enter unfolds a traceback (▸)")
+            self.notify(f"{shown_key('log.fold', 'enter')} unfolds a traceback (▸)")
         self._show()
 
     def action_wrap(self) -> None:

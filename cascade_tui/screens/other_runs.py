@@ -15,6 +15,7 @@ from textual.screen import ModalScreen
 from textual.widgets import SelectionList, Static
 from textual.widgets.selection_list import Selection
 
+from cascade_tui.widgets.shown_keys import shown_key
 from engine.run.paths import RunDirectory, find_runs
 
 _DEPTH = 2
@@ -57,7 +58,8 @@ class OtherRuns(ModalScreen[Sequence[RunDirectory] | None]):
     def compose(self) -> ComposeResult:
         """What to do, and the runs."""
         with Vertical():
-            yield Static(f"space ticks up to {self._most} runs, enter shows them", id="told")
+            shows = f"{shown_key('others.take', 'enter')} shows them"
+            yield Static(f"space ticks up to {self._most} runs, {shows}", id="told")
             yield SelectionList[RunDirectory]()
 
     def on_mount(self) -> None:

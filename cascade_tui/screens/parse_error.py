@@ -13,7 +13,9 @@ from textual.containers import VerticalScroll
 from textual.screen import Screen
 from textual.widgets import Footer, Static
 
+from cascade_tui.text_file import TextFile, place_of
 from cascade_tui.widgets.glyphs import printable
+from cascade_tui.widgets.shown_keys import shown_key
 from engine.config.problems import Problem
 
 if TYPE_CHECKING:
@@ -51,7 +53,7 @@ class ParseErrorScreen(Screen[None]):
 
     def action_edit_text(self) -> None:
         """Edit the text here, with its problems at their lines."""
-        from cascade_tui.screens.raw_text import RawTextScreen, TextFile
+        from cascade_tui.screens.raw_text import RawTextScreen
 
         owner = cast("CascadeApp", self.app)
         line, _ = place_of(self.problem)
@@ -82,16 +84,6 @@ class ParseErrorScreen(Screen[None]):
         cast("CascadeApp", self.app).open_config(self.path)
 
 
-def place_of(problem: Problem) -> tuple[int | None, int | None]:
-    """The line and column that a problem's ``where`` ends in, as far as it has them."""
-    numbers = []
-    for part in problem.where.rsplit(":", 2)[1:]:
-        if part.isdecimal():
-            numbers.append(int(part))
-    line = numbers[0] if numbers else None
-    return line, numbers[1] if len(numbers) > 1 else None
-
-
 def describe_parse_error(path: Path, problem: Problem) -> Text:
     """The problem, and the lines around it with the column marked."""
     text = Text()
@@ -106,9 +98,9 @@ def describe_parse_error(path: Path, problem: Problem) -> Text:
     if problem.fix:
         text.append(f"fix: {problem.fix}\n")
     if line is not None:
-        text.append("t", "bold").append(" edits the text here, ")
-    text.append("e", "bold").append(" opens the file in $EDITOR, ")
-    text.append("r", "bold").append(" reads it again\n")
+        text.append(shown_key("parse_error.text", "t"), "bold").append(" edits the text here, ")
+    text.append(shown_key("parse_error.editor", "e"), "bold").append(" opens the file in $EDITOR, ")
+    text.append(shown_key("parse_error.reload", "r"), "bold").append(" reads it again\n")
     text.plain = printable(text.plain, keep_lines=True)
     return text
 

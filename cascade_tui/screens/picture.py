@@ -130,6 +130,7 @@ class PictureView(Widget):
 class PictureScreen(PicturesScreen):
     """Left and right scrub through steps, up and down through prompts."""
 
+    BINDING_GROUP_TITLE = "Picture"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("left,h", "move_step(-1)", "Earlier", key_display="←", id="picture.earlier"),
         Binding("right,l", "move_step(1)", "Later", key_display="→", id="picture.later"),

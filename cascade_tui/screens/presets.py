@@ -28,6 +28,7 @@ from cascade_tui.draft_presets import (
 from cascade_tui.field_text import shown_value
 from cascade_tui.shipped_files import example_configs
 from cascade_tui.widgets.glyphs import GLYPHS, READY, fit, printable
+from cascade_tui.widgets.shown_keys import shown_key
 from engine.config.environment import Environment, Gpu, probe_environment
 from engine.config.presets import PRESETS, Preset
 
@@ -101,7 +102,8 @@ class PresetsScreen(ModalScreen[int | None]):
         event.stop()
         self.presets, self._gpus = event.presets, event.gpus
         machine = "no GPU was found here" if not self._gpus else _described(self._gpus)
-        title = f"Presets  {self.draft.document.path}  ·  {machine}  ·  enter applies"
+        applies = f"{shown_key('presets.apply', 'enter')} applies"
+        title = f"Presets  {self.draft.document.path}  ·  {machine}  ·  {applies}"
         self.query_one("#title", Static).update(printable(title))
         lines = self.query_one(OptionList)
         lines.add_options([ListOption(self._line(preset)) for preset in self.presets])

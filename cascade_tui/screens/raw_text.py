@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, cast
 
 from rich.text import Text
@@ -19,12 +17,13 @@ from textual.widgets.option_list import Option as ListOption
 
 from cascade_tui.draft import Draft
 from cascade_tui.screens.draft_screen import CHECK_DELAY_SECONDS
-from cascade_tui.screens.parse_error import place_of
 from cascade_tui.screens.unsaved import Answer, ChangedUnderneath, MalformedText
+from cascade_tui.text_file import LineProblem, TextFile, place_of, problems_of
 from cascade_tui.text_lines import with_endings
 from cascade_tui.widgets.config_text import ConfigText
 from cascade_tui.widgets.glyphs import GLYPHS, READY, printable
-from engine.config.documents import Document, DocumentError, format_of
+from cascade_tui.widgets.shown_keys import shown_key
+from engine.config.documents import DocumentError, format_of
 from engine.config.environment import Environment
 from engine.config.problems import Problem, Severity
 
@@ -32,44 +31,6 @@ if TYPE_CHECKING:
     from cascade_tui.app import CascadeApp
 
 _RANK: dict[Severity, int] = {"error": 0, "warning": 1, "hint": 2}
-
-
-@dataclass(frozen=True, slots=True)
-class TextFile:
-    """A file whose text is edited: ``content`` is on disk and malformed, or ``draft`` holds it."""
-
-    path: Path
-    draft: Draft | None = None
-    content: bytes = b""
-    overrides: tuple[str, ...] = ()
-
-    @property
-    def text(self) -> str:
-        """The text as it stands, unsaved edits included."""
-        if self.draft is None:
-            return self.content.decode("utf-8-sig")
-        return next(file.text() for file in self.draft.files if file.path == self.path)
-
-    def draft_with(self, text: str) -> Draft:
-        """A draft apart that holds ``text``.
-
-        Raises:
-            DocumentError: it is malformed.
-        """
-        if self.draft is None:
-            return Draft(Document.mended(self.path, self.content, text), self.overrides)
-        draft = self.draft.copy()
-        draft.replace_text(self.path, text)
-        return draft
-
-
-@dataclass(frozen=True, slots=True)
-class LineProblem:
-    """A problem and where it stands in the text, counted from 0; None if nowhere in it."""
-
-    problem: Problem
-    line: int | None
-    column: int
 
 
 class RawTextScreen(ModalScreen[Draft | None]):
@@ -112,7 +73,7 @@ class RawTextScreen(ModalScreen[Draft | None]):
         """Begin at ``line``, counted from 1."""
         super().__init__()
         self.file, self._environment, self._first_line = file, environment, line
-        self._original = file.text
+        self._original, self._num_files = file.text, len(file.siblings())
         self.problems: tuple[LineProblem, ...] = ()
         self._checked_text: str | None = None
         self._timer: Timer | None = None
@@ -152,8 +113,8 @@ class RawTextScreen(ModalScreen[Draft | None]):
     def _show_title(self) -> None:
         mark = "  ·  • edited" if self.text != self._original else ""
         others = ""
-        if self.file.draft is not None and len(self.file.draft.files) > 1:
-            others = "  ·  ctrl+t: the other file"
+        if self._num_files > 1:
+            others = f"  ·  {shown_key('text.other', 'ctrl+t')}: the other file"
         title = printable(f"Text  {self.file.path}{mark}{others}")
         if title != self._shown_title:
             self._shown_title = title
@@ -169,9 +130,7 @@ class RawTextScreen(ModalScreen[Draft | None]):
 
     def _check(self) -> None:
         self._show_title()
-        text, file, environment = self.text, self.file, self._environment
-        if file.draft is not None:
-            file = TextFile(file.path, file.draft.copy())
+        text, file, environment = self.text, self.file.apart(), self._environment
         self.run_worker(
             lambda: self.post_message(self.Checked(text, problems_of(file, text, environment))),
             thread=True,
@@ -237,15 +196,12 @@ class RawTextScreen(ModalScreen[Draft | None]):
         """Give the draft the text; False if it is malformed."""
         text = self.text
         try:
-            if self.file.draft is None:
-                draft = self.file.draft_with(text)
-                self.file = TextFile(self.file.path, draft)
-            else:
-                self.file.draft.replace_text(self.file.path, text)
+            self.file = self.file.taken(text)
         except DocumentError as failure:
             self._malformed(failure.problem)
             return False
-        self._original = text
+        self._original, self._num_files = text, len(self.file.siblings())
+        self.refresh_bindings()
         self._show_title()
         return True
 
@@ -306,46 +262,21 @@ class RawTextScreen(ModalScreen[Draft | None]):
     def check_action(self, action: str, _parameters: tuple[object, ...]) -> bool | None:
         """The other file only where there is one."""
         if action == "other_file":
-            return self.file.draft is not None and len(self.file.draft.files) > 1
+            return self._num_files > 1
         return True
 
     def action_other_file(self) -> None:
         """Edit the next of the draft's files."""
-        draft = self.file.draft
-        if draft is None or (self.text != self._original and not self._take()):
+        if self.text != self._original and not self._take():
             return
-        paths = [file.path for file in draft.files]
-        path = paths[(paths.index(self.file.path) + 1) % len(paths)]
-        self.file = TextFile(path, draft)
+        self.file = (*self.file.siblings()[1:], self.file)[0]
         self._original = self.file.text
         area = self.query_one(ConfigText)
-        area.show_text(self._original, format_of(path))
+        area.show_text(self._original, format_of(self.file.path))
+        if self.file.malformed_line is not None:
+            area.go_to_line(self.file.malformed_line - 1)
         self._show_title()
         self._check()
-
-
-def problems_of(
-    file: TextFile, text: str, environment: Environment | None
-) -> tuple[LineProblem, ...]:
-    """What is wrong with the text, by line; what stands in no line of it comes last."""
-    try:
-        draft = file.draft_with(text)
-        found = draft.check(environment).problems
-    except DocumentError as failure:
-        found = (failure.problem,)
-    except OSError as failure:  # of a path that the config names
-        message = f"{failure.filename or ''} {failure.strerror or failure}".strip()
-        found = (Problem("", "error", f"cannot be checked: {message}"),)
-    placed = [_placed(problem, file.path) for problem in found]
-    num_lines = text.count("\n") + 1
-    return tuple(sorted(placed, key=lambda item: num_lines if item.line is None else item.line))
-
-
-def _placed(problem: Problem, path: Path) -> LineProblem:
-    if not problem.where.startswith(f"{path}:"):
-        return LineProblem(problem, None, 0)
-    line, column = place_of(problem)
-    return LineProblem(problem, None if line is None else line - 1, (column or 1) - 1)
 
 
 def _line_of(found: LineProblem) -> Text:

@@ -18,6 +18,7 @@ from cascade_tui.commands.status import report
 from cascade_tui.run_copy import CannotCopyError, copy_config
 from cascade_tui.widgets.glyphs import shown_path
 from cascade_tui.widgets.run_table import RunTable, make_row
+from cascade_tui.widgets.shown_keys import shown_key
 from engine.run.launch import LaunchError
 from engine.run.paths import RunDirectory, find_runs
 
@@ -28,16 +29,6 @@ _PERIOD_SECONDS = 5.0
 _DEPTH = 4
 _MOST_COMPARED = 4
 _LOOKING = "looking…"
-_EMPTY = """\
-No run below this folder yet. To begin:
-
-  o, then n  a config for your own pictures, from four answers
-  o          an example to begin from, or a path to open
-  d          how to train the demo, a tiny model
-  ctrl+p     everything that can be done here
-
-Runs elsewhere:  cascade-tui --runs FOLDER
-"""
 
 
 class RunsScreen(Screen[None]):
@@ -93,7 +84,7 @@ class RunsScreen(Screen[None]):
         )
         yield Static(_LOOKING, id="news", markup=False)
         yield RunTable()
-        yield Static(_EMPTY, id="empty", markup=False)
+        yield Static(_how_to_begin(), id="empty", markup=False)
         words = Input(compact=True, placeholder="only runs whose path or state holds")
         words.cursor_blink = False
         yield words
@@ -139,7 +130,7 @@ class RunsScreen(Screen[None]):
         alive = sum(bool(facts["alive"]) for facts in self._reports)
         news = [f"{len(shown)} of {len(rows)}" if words else count_of(len(rows)), f"{alive} alive"]
         if table.marked:
-            news.append(f"{len(table.marked)} marked (c compares)")
+            news.append(f"{len(table.marked)} marked ({shown_key('runs.compare', 'c')} compares)")
         told = ", ".join(news) if rows else ""
         if told != self._news:
             self._news = told
@@ -188,7 +179,8 @@ class RunsScreen(Screen[None]):
         if len(paths) == 1 and self.chosen not in (None, paths[0]):
             paths.append(str(self.chosen))
         if len(paths) < 2:
-            self.notify("mark two runs or more with space, then compare them")
+            mark = shown_key("runs.mark", "space")
+            self.notify(f"mark two runs or more with {mark}, then compare them")
         elif len(paths) > _MOST_COMPARED:
             self.notify(f"at most {_MOST_COMPARED} runs fit beside each other")
         else:
@@ -276,3 +268,18 @@ def _name(facts: dict[str, Any], root: Path) -> str:
 def count_of(number: int) -> str:
     """``1 run``, ``3 runs``."""
     return f"{number} run{'' if number == 1 else 's'}"
+
+
+def _how_to_begin() -> str:
+    """What stands where the runs would."""
+    begin, new = shown_key("runs.begin", "o"), shown_key("welcome.guide", "n")
+    keys = {
+        f"{begin}, then {new}": "a config for your own pictures, from four answers",
+        begin: "an example to begin from, or a path to open",
+        shown_key("runs.demo", "d"): "how to train the demo, a tiny model",
+        shown_key("app.palette", "ctrl+p"): "everything that can be done here",
+    }
+    width = max(map(len, keys))
+    lines = "\n".join(f"  {key:<{width}}  {what}" for key, what in keys.items())
+    elsewhere = "Runs elsewhere:  cascade-tui --runs FOLDER"
+    return f"No run below this folder yet. To begin:\n\n{lines}\n\n{elsewhere}\n"

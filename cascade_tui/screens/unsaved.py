@@ -19,15 +19,21 @@ from textual.widgets.option_list import Option as ListOption
 
 from cascade_tui.draft import Draft
 from cascade_tui.widgets.glyphs import GLYPHS, printable
+from cascade_tui.widgets.shown_keys import shown_key
 from engine.config.documents import format_of
 from engine.config.problems import Problem
 
 Answer = Literal["overwrite", "reload", "save", "discard", "cancel"]
 
 
+def _answer(key: str, answer: Answer, label: str, id: str) -> Binding:
+    return Binding(key, f"answer('{answer}')", label, id=id)
+
+
 class Question(ModalScreen[Answer]):
     """A question with a few answers, each with a key and a button."""
 
+    BINDING_GROUP_TITLE = "Question"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "answer('cancel')", "Cancel", id="question.cancel"),
         Binding("left", "app.focus_previous", "Previous", show=False, id="question.previous"),
@@ -45,13 +51,12 @@ class Question(ModalScreen[Answer]):
         & Button { margin-right: 2; }
     }
     """
-    ANSWERS: ClassVar[tuple[tuple[str, Answer, str], ...]] = ()
+    ANSWERS: ClassVar[tuple[Answer, ...]] = ()
+    """Each has a binding of its own."""
 
     def __init__(self, question: str) -> None:
         super().__init__()
         self._question = question
-        for key, answer, label in self.ANSWERS:
-            self._bindings.bind(key, f"answer('{answer}')", label)
 
     def compose(self) -> ComposeResult:
         """The question above its answers."""
@@ -59,9 +64,14 @@ class Question(ModalScreen[Answer]):
             yield Static(printable(self._question, keep_lines=True), markup=False)
             yield from self.compose_more()
             with Horizontal():
-                for key, answer, label in self.ANSWERS:
-                    yield Button(f"{key} {label}", id=answer, compact=True)
-                yield Button("esc cancel", id="cancel", compact=True)
+                for binding in Binding.make_bindings(self.BINDINGS):
+                    answer = binding.action.removeprefix("answer('").removesuffix("')")
+                    if answer in self.ANSWERS:
+                        key = shown_key(binding.id or "", binding.key)
+                        label = f"{key} {binding.description}"
+                        yield Button(label, id=answer, compact=True)
+                cancel = shown_key("question.cancel", "escape")
+                yield Button(f"{cancel} cancel", id="cancel", compact=True)
 
     def compose_more(self) -> ComposeResult:
         """What stands between the question and its answers."""
@@ -73,7 +83,7 @@ class Question(ModalScreen[Answer]):
 
     def action_answer(self, answer: str) -> None:
         """Close with this answer."""
-        known: dict[str, Answer] = {name: name for _, name, _ in self.ANSWERS}
+        known: dict[str, Answer] = {name: name for name in self.ANSWERS}
         self.dismiss(known.get(answer, "cancel"))
 
 
@@ -83,9 +93,12 @@ class ChangedUnderneath(Question):
     Shows line by line what would be overwritten.
     """
 
-    ANSWERS = (("o", "overwrite", "overwrite it"), ("r", "reload", "reload, lose my edits"))
+    ANSWERS = ("overwrite", "reload")
     AUTO_FOCUS = "#cancel"
+    BINDING_GROUP_TITLE = "Changed by someone else"
     BINDINGS: ClassVar[list[BindingType]] = [
+        _answer("o", "overwrite", "overwrite it", "underneath.overwrite"),
+        _answer("r", "reload", "reload, lose my edits", "underneath.reload"),
         Binding("down,j", "scroll(1)", "Down", show=False, id="underneath.down"),
         Binding("up,k", "scroll(-1)", "Up", show=False, id="underneath.up"),
         Binding("pagedown", "scroll(10)", "Page down", show=False, id="underneath.page_down"),
@@ -157,21 +170,30 @@ def diff_lines(path: Path, ours: str) -> list[str]:
 class MalformedText(Question):
     """The edited text cannot be read, so that the form cannot show it."""
 
-    ANSWERS = (("d", "discard", "discard my edits of it"),)
+    ANSWERS = ("discard",)
     AUTO_FOCUS = "#cancel"
+    BINDING_GROUP_TITLE = "Text that cannot be read"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        _answer("d", "discard", "discard my edits of it", "malformed.discard"),
+    ]
 
     def __init__(self, path: Path) -> None:
-        language = format_of(path).upper()
+        language, cancel = format_of(path).upper(), shown_key("question.cancel", "escape")
         super().__init__(
             f"The text of {path} is not valid {language}, so the form cannot show it.\n"
-            "esc goes on editing, at the place where it breaks."
+            f"{cancel} goes on editing, at the place where it breaks."
         )
 
 
 class UnsavedEdits(Question):
     """The person leaves while there are unsaved edits."""
 
-    ANSWERS = (("w", "save", "save"), ("d", "discard", "discard"))
+    ANSWERS = ("save", "discard")
+    BINDING_GROUP_TITLE = "Edits not saved"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        _answer("w", "save", "save", "unsaved.save"),
+        _answer("d", "discard", "discard", "unsaved.discard"),
+    ]
 
     def __init__(self, path: Path) -> None:
         super().__init__(f"{path} has edits that are not saved.")
@@ -180,6 +202,7 @@ class UnsavedEdits(Question):
 class LaunchRefused(ModalScreen[str | None]):
     """The errors that keep a run from starting; choosing one goes to its field."""
 
+    BINDING_GROUP_TITLE = "Not launched"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "cancel", "Back", id="refused.back"),
         Binding("j", "list('cursor_down')", "Down", show=False, id="refused.down"),
@@ -207,7 +230,7 @@ class LaunchRefused(ModalScreen[str | None]):
         with Vertical():
             yield Static(
                 f"Not launched: {number} error{'' if number == 1 else 's'}. "
-                "Enter goes to the field, esc goes back.",
+                f"Enter goes to the field, {shown_key('refused.back', 'escape')} goes back.",
                 markup=False,
             )
             yield OptionList(

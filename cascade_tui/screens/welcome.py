@@ -15,6 +15,7 @@ from textual.widgets import Footer, Input, OptionList, Static
 from textual.widgets.option_list import Option as ListOption
 
 from cascade_tui.shipped_files import example_configs
+from cascade_tui.widgets.shown_keys import shown_key
 from engine.run.files import atomic_write_text
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ class WelcomeScreen(Screen[None]):
             yield Static(_INTRODUCTION, markup=False)
             yield OptionList(
                 ListOption("Open a config or a run directory …"),
-                ListOption("New config from four answers (n) …"),
+                ListOption(f"New config from four answers ({shown_key('welcome.guide', 'n')}) …"),
                 *(ListOption(f"New config from the example {e.name}") for e in self._examples),
                 markup=False,
             )

@@ -13,6 +13,7 @@ from cascade_tui.gpu import GpuReport
 from cascade_tui.notifying import NotifyBy, notification
 from cascade_tui.screens.alerts import ALERT_STYLES, AlertScreen
 from cascade_tui.widgets.glyphs import GLYPHS, printable
+from cascade_tui.widgets.shown_keys import shown_key
 
 
 class AlertStrip(Static):
@@ -97,5 +98,6 @@ def strip_text(alerts: tuple[Alert, ...]) -> Text:
         return Text()
     first = min(alerts, key=lambda alert: tuple(ALERT_STYLES).index(alert.severity))
     count = "1 alert" if len(alerts) == 1 else f"{len(alerts)} alerts"
-    text = f"{GLYPHS[first.severity]} {count} (!): {printable(first.message)}"
+    key = shown_key("monitor.alerts", "exclamation_mark")
+    text = f"{GLYPHS[first.severity]} {count} ({key}): {printable(first.message)}"
     return Text(text, style=ALERT_STYLES[first.severity])

@@ -18,10 +18,20 @@ class DotGrid:
         self.columns, self.rows = columns, rows
         self._dots = np.zeros((rows * DOTS_HIGH, columns * DOTS_WIDE), np.bool_)
 
-    def draw_vertical(self, x: int, top: int, bottom: int) -> None:
-        """Set the dots of column ``x`` from ``top`` to ``bottom``, both included; clips."""
-        if 0 <= x < self._dots.shape[1]:
-            self._dots[max(0, top) : max(0, bottom + 1), x] = True
+    def draw_verticals(
+        self, x: NDArray[np.intp], top: NDArray[np.intp], bottom: NDArray[np.intp]
+    ) -> None:
+        """Set the dots of column ``x[i]`` from ``top[i]`` to ``bottom[i]``, both included; clips.
+
+        A column may come several times.
+        """
+        num_rows, num_columns = self._dots.shape
+        seen = (x >= 0) & (x < num_columns) & (bottom >= 0) & (top < num_rows)
+        x, top, bottom = x[seen], top[seen], bottom[seen]
+        ends = np.zeros((num_rows + 1, num_columns), np.int32)
+        np.add.at(ends, (np.maximum(top, 0), x), 1)
+        np.add.at(ends, (np.minimum(bottom + 1, num_rows), x), -1)
+        self._dots |= ends[:-1].cumsum(axis=0) > 0
 
     def cells(self) -> NDArray[np.uint8]:
         """The dots of each character as a bit pattern, [rows, columns]."""

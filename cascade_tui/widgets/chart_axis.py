@@ -5,6 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 _NICE_STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
 _LARGEST = 1e300
 
@@ -21,6 +24,15 @@ class Axis:
         """Where a value lies: 0 at the low end, 1 at the high end."""
         low, high = self._scale(self.low), self._scale(self.high)
         return (self._scale(value) - low) / (high - low)
+
+    def positions(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """`position` of each value."""
+        low, high = self._scale(self.low), self._scale(self.high)
+        if self.is_log:
+            with np.errstate(divide="ignore", invalid="ignore"):
+                values = np.where(values > 0, np.log10(values), -np.inf)
+        positions: NDArray[np.float64] = (values - low) / (high - low)
+        return positions
 
     def value(self, position: float) -> float:
         """The value at a position."""

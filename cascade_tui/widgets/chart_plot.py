@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -89,8 +88,10 @@ def plot(
 def _put(
     rows: list[list[Cell]], patterns: NDArray[np.uint8], style: str, mark: Callable[[int], str]
 ) -> None:
-    for y, x in zip(*(index.tolist() for index in np.nonzero(patterns)), strict=True):
-        rows[y][x] = (mark(int(patterns[y, x])), style)
+    cells = {pattern: (mark(pattern), style) for pattern in np.unique(patterns).tolist()}
+    ys, xs = np.nonzero(patterns)
+    for y, x, pattern in zip(ys.tolist(), xs.tolist(), patterns[ys, xs].tolist(), strict=True):
+        rows[y][x] = cells[pattern]
 
 
 def _put_letters(rows: list[list[Cell]], patterns: NDArray[np.uint8], curve: Curve) -> None:
@@ -105,41 +106,44 @@ def _put_letters(rows: list[list[Cell]], patterns: NDArray[np.uint8], curve: Cur
 
 def _band(curve: Curve, axis: Axis, width: int, height: int) -> NDArray[np.uint8]:
     grid = DotGrid(width, height)
-    for x in np.flatnonzero(np.isfinite(curve.columns.high)).tolist():
-        high, low = float(curve.columns.high[x]), float(curve.columns.low[x])
-        grid.draw_vertical(x, _dot(axis, high, height), _dot(axis, low, height))
+    x = np.flatnonzero(np.isfinite(curve.columns.high))
+    high, low = (_dots(axis, ends[x], height) for ends in (curve.columns.high, curve.columns.low))
+    grid.draw_verticals(x, high, low)
     return grid.cells()
 
 
-def _dot(axis: Axis, value: float, height: int) -> int:
-    """The row of dots of a value; 0 is the top."""
-    position = min(1.0, max(0.0, axis.position(value)))
-    return round((1 - position) * (height * DOTS_HIGH - 1))
+def _dots(axis: Axis, values: Floats, height: int) -> NDArray[np.intp]:
+    """The rows of dots of values; 0 is the top."""
+    positions = np.clip(axis.positions(values), 0.0, 1.0)
+    return np.rint((1 - positions) * (height * DOTS_HIGH - 1)).astype(np.intp)
 
 
 def _draw_line(grid: DotGrid, axis: Axis, values: Floats, gaps: NDArray[np.bool_]) -> None:
     """Join the values; a column without a step is bridged, one with a gap is not."""
-    before: tuple[int, int] | None = None
-    for x, (value, is_gap) in enumerate(zip(values, gaps, strict=True)):
-        if is_gap and not math.isfinite(value):
-            before = None
-        if not math.isfinite(value):
-            continue
-        y = _dot(axis, float(value), grid.rows)
-        if before is None:
-            grid.draw_vertical(x, y, y)
-        else:
-            _join(grid, before, (x, y))
-        before = (x, y)
+    is_known = np.isfinite(values)
+    x = np.flatnonzero(is_known)
+    y = _dots(axis, values[x], grid.rows)
+    grid.draw_verticals(x, y, y)
+    num_gaps = np.cumsum(gaps & ~is_known)[x]
+    joined = np.flatnonzero(num_gaps[1:] == num_gaps[:-1])
+    _join(grid, x[joined], y[joined], x[joined + 1], y[joined + 1])
 
 
-def _join(grid: DotGrid, start: tuple[int, int], end: tuple[int, int]) -> None:
-    """Dots from ``start`` to ``end``; a column spans half the way to each neighbour."""
-    (x0, y0), (x1, y1) = start, end
-    slope = (y1 - y0) / (x1 - x0)
-    for x in range(x0, x1 + 1):
-        first = round(y0 + slope * max(0.0, x - x0 - 0.5))
-        last = round(y0 + slope * min(float(x1 - x0), x - x0 + 0.5))
-        if x > x0 and last != first:
-            first += 1 if last > first else -1  # the column before ends there: stay thin
-        grid.draw_vertical(x, min(first, last), max(first, last))
+def _join(
+    grid: DotGrid,
+    x0: NDArray[np.intp],
+    y0: NDArray[np.intp],
+    x1: NDArray[np.intp],
+    y1: NDArray[np.intp],
+) -> None:
+    """Dots from (x0[i], y0[i]) to (x1[i], y1[i]); a column spans half the way to each neighbour."""
+    counts = x1 - x0 + 1
+    piece = np.repeat(np.arange(len(counts)), counts)
+    beside = np.arange(len(piece)) - np.repeat(np.cumsum(counts) - counts, counts)
+    start, width = y0[piece], (x1 - x0)[piece]
+    slope = (y1[piece] - start) / width
+    first = np.rint(start + slope * np.maximum(0.0, beside - 0.5)).astype(np.intp)
+    last = np.rint(start + slope * np.minimum(width, beside + 0.5)).astype(np.intp)
+    # The column before ends where this one would begin: stay thin.
+    first += np.where(beside > 0, np.sign(last - first), 0)
+    grid.draw_verticals(x0[piece] + beside, np.minimum(first, last), np.maximum(first, last))

@@ -16,6 +16,7 @@ from cascade_tui.widgets.glyphs import fit
 class Choice(Widget, can_focus=True):
     """Shows the label that is chosen; left and right go to another."""
 
+    BINDING_GROUP_TITLE = "A choice"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("right,l,space", "turn(1)", "Next choice", key_display="→", id="choice.next"),
         Binding("left,h", "turn(-1)", "Choice before", show=False, id="choice.before"),

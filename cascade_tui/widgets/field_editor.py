@@ -27,6 +27,7 @@ from cascade_tui.field_text import shown_value, typed_value
 from cascade_tui.widgets.entries_text import EntriesText
 from cascade_tui.widgets.glyphs import GLYPHS, READY, from_printable, printable
 from cascade_tui.widgets.problem_detail import describe_range
+from cascade_tui.widgets.shown_keys import shown_key
 from engine.config.options import Option
 from engine.config.problems import Edit
 
@@ -194,7 +195,8 @@ class FieldEditor(Vertical):
         options.clear_options()
         options.add_options([ListOption(self._choice_line(value)) for value in self._choices])
         options.highlighted = self._choices.index(present) if present in self._choices else 0
-        self._say_on("space: on or off  enter: take  esc: leave", is_wrong=False)
+        tick, leave = shown_key("editor.tick", "space"), shown_key("editor.cancel", "escape")
+        self._say_on(f"{tick}: on or off  enter: take  {leave}: leave", is_wrong=False)
         self.screen.set_focus(options)
 
     def place(self, region: Region, height: int) -> None:
@@ -248,9 +250,10 @@ class FieldEditor(Vertical):
         if problem is not None:
             self._say_on(f"{GLYPHS[problem.severity]} {problem.message}", is_wrong=True)
             return
-        keys = "enter: take  esc: leave"
+        leave = shown_key("editor.cancel", "escape")
+        keys = f"enter: take  {leave}: leave"
         if self._mode == "entries":
-            keys = "one a line  tab: take  esc: leave"
+            keys = f"one a line  {shown_key('editor.next', 'tab')}: take  {leave}: leave"
         option = self.field.option
         limits = describe_range(option) if option is not None else ""
         self._say_on(f"{READY} {limits + '  ' if limits else ''}{keys}", is_wrong=False)

@@ -18,6 +18,7 @@ from textual.strip import Strip
 from cascade_tui.draft import Field
 from cascade_tui.field_text import shown_value
 from cascade_tui.widgets.glyphs import CHANGED, GLYPHS, fit
+from cascade_tui.widgets.shown_keys import shown_key
 from engine.config.problems import Severity
 
 _MARKERS = 4
@@ -306,7 +307,8 @@ class FieldList(ScrollView, can_focus=True):
         width = self.scrollable_content_region.width
         base = self._base or self.rich_style
         if index >= len(self._lines):
-            text = "nothing matches; esc shows all" if index == 0 else ""
+            clear = shown_key("configure.clear_filters", "escape")
+            text = f"nothing matches; {clear} shows all" if index == 0 else ""
             return Strip([Segment(fit("  " + text, width), base)], width)
         line = self._lines[index]
         if isinstance(line, Heading):

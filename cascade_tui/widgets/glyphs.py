@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import codecs
 import os
+import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from rich.cells import cell_len, set_cell_size
@@ -12,6 +15,8 @@ from engine.config.problems import Severity
 GLYPHS: dict[Severity, str] = {"error": "✖", "warning": "▲", "hint": "·"}
 CHANGED = "•"
 READY = "✔"
+ASCII_KEYS = {"⏎": "enter", "←": "left", "→": "right", "↑": "up", "↓": "down"}
+"""What a key is called where its sign cannot be shown."""
 
 _PICTURES = {code: 0x2400 + code for code in range(0x20)} | {0x7F: 0x2421}
 _UNSHOWABLE = (*range(0x80, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A))
@@ -51,3 +56,27 @@ def fit(text: str, width: int) -> str:
     if cell_len(text) <= width:
         return set_cell_size(text, width)
     return set_cell_size(set_cell_size(text, width - 1).rstrip() + "…", width)
+
+
+def needs_ascii(variables: Mapping[str, str] = os.environ) -> bool:
+    """Whether to draw without Unicode.
+
+    So it is if the terminal is not written to in UTF-8, if the locale is one without (C, or of
+    another charset), on the Linux console, whose font has no braille, and if CASCADE_TUI_ASCII=1
+    asks for it. CASCADE_TUI_ASCII=0 denies what locale and console say.
+    """
+    stream = sys.__stderr__  # where Textual writes
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    asked = variables.get("CASCADE_TUI_ASCII", "")
+    if asked not in ("", "0") or codecs.lookup(encoding).name != "utf-8":
+        return True
+    return not asked and (variables.get("TERM") == "linux" or _is_locale_without_utf8(variables))
+
+
+def _is_locale_without_utf8(variables: Mapping[str, str]) -> bool:
+    # In the C locale Python itself goes over to UTF-8, and says so in LC_CTYPE.
+    is_ours = sys.flags.utf8_mode and variables.get("LC_CTYPE") == "C.UTF-8"
+    keys = ("LC_ALL", "LANG") if is_ours else ("LC_ALL", "LC_CTYPE", "LANG")
+    name = next((variables[key] for key in keys if variables.get(key)), "")
+    charset = name.partition(".")[2].partition("@")[0].lower().replace("-", "")
+    return name in ("C", "POSIX") or charset not in ("", "utf8")

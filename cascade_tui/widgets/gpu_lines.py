@@ -8,6 +8,7 @@ from cascade_tui.gpu import GpuReport, GpuSample
 from cascade_tui.gpu_processes import GpuProcess, is_of_run
 from cascade_tui.widgets.bars import bar
 from cascade_tui.widgets.glyphs import fit
+from cascade_tui.widgets.shown_keys import shown_key
 
 MEMORY_MARK = 0.95
 """Above this share of the memory, a fragmented allocator may fail."""
@@ -49,7 +50,7 @@ class GpuLines:
             lines = [Text(" ").join(pair) for pair in pairs]
         if len(lines) <= height:
             return lines
-        more = f"{len(gpus) - 2 * (height - 1)} more: u shows all"
+        more = f"{len(gpus) - 2 * (height - 1)} more: {shown_key('monitor.gpus', 'u')} shows all"
         return [*lines[: height - 1], Text(fit(more, width), style="dim")]
 
     def full(self, width: int) -> list[Text]:
@@ -96,7 +97,8 @@ class GpuLines:
         if height <= 0:
             return []
         shown = height - 1
-        more = f"{len(lines) - shown} {'more ' if shown else ''}processes: u shows all"
+        key = shown_key("monitor.gpus", "u")
+        more = f"{len(lines) - shown} {'more ' if shown else ''}processes: {key} shows all"
         return [*lines[:shown], Text(fit(more, width), style="dim")]
 
     def _process_line(self, process: GpuProcess, width: int) -> Text:

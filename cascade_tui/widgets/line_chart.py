@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import codecs
 import math
-import os
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -27,6 +24,7 @@ from cascade_tui.widgets.chart_axis import (
 )
 from cascade_tui.widgets.chart_plot import Cell, Curve, fit_curves, make_curve, plot
 from cascade_tui.widgets.chart_window import ChartWindow
+from cascade_tui.widgets.glyphs import needs_ascii
 from cascade_tui.widgets.rows import RowWidget
 
 _LABEL_WIDTH = 7
@@ -126,6 +124,7 @@ class LineChart(RowWidget):
         self._max_steps = 0
         self._window = ChartWindow()
         self._plot = (0, 0, 1)  # the first and last step of what is drawn, and its cells
+        self._styles: dict[str, Style] = {}
 
     @property
     def end(self) -> int:
@@ -206,6 +205,7 @@ class LineChart(RowWidget):
 
     def make_rows(self, width: int, height: int) -> list[Strip]:
         """The plot in its frame; the frame is left out where it would leave no room."""
+        self._styles = {}
         if not self._has_frame:
             return self._draw(width, height)
         frame = self._style("frame")
@@ -318,7 +318,11 @@ class LineChart(RowWidget):
         return Strip(segments)
 
     def _style(self, name: str) -> Style:
-        return self.get_component_rich_style(f"line-chart--{name}")
+        style = self._styles.get(name)
+        if style is None:
+            style = self.get_component_rich_style(f"line-chart--{name}")
+            self._styles[name] = style
+        return style
 
     def _step_axis(self, first: int, end: int, width: int) -> Strip:
         """The first step at the left, the last at the right, the middle if there is room."""
@@ -341,13 +345,3 @@ def _with_blanks_joined(cells: list[Cell]) -> Iterator[Cell]:
 
 def _value(value: float) -> str:
     return format_value(value) if math.isfinite(value) else str(value)
-
-
-def needs_ascii() -> bool:
-    """Whether to draw without braille: the terminal is not written to in UTF-8, or its font has
-    none and the person has set CASCADE_TUI_ASCII=1."""
-    if os.environ.get("CASCADE_TUI_ASCII", "0") not in ("", "0"):
-        return True
-    stream = sys.__stderr__  # where Textual writes
-    encoding = getattr(stream, "encoding", None) or "utf-8"
-    return codecs.lookup(encoding).name != "utf-8"

@@ -13,6 +13,7 @@ from cascade_tui.draft import Field
 from cascade_tui.field_text import shown_value
 from cascade_tui.widgets.glyphs import GLYPHS, fit, printable
 from cascade_tui.widgets.rows import RowWidget
+from cascade_tui.widgets.shown_keys import shown_key
 from engine.config.options import Option
 from engine.config.problems import Problem
 
@@ -76,7 +77,9 @@ class ProblemDetail(RowWidget, can_focus=True):
         num_below = len(lines) - self._top - height
         shown = lines[self._top : self._top + height]
         if num_below > 0:
-            shown[-1] = Text(fit(f"… {num_below + 1} more lines (J, K)", width), "dim")
+            down = shown_key("configure.scroll_detail", "J")
+            up = shown_key("configure.scroll_back", "K")
+            shown[-1] = Text(fit(f"… {num_below + 1} more lines ({down}, {up})", width), "dim")
         return [Strip(line.render(console)) for line in shown]
 
     def action_scroll(self, by: int) -> None:
@@ -118,8 +121,11 @@ def _describe(field: Field, problems: Sequence[Problem], styles: dict[str, str])
             text.append(f"  at {problem.where}\n", "dim")
         if problem.fix:
             text.append(f"  fix: {problem.fix}\n")
+        if field.key == "data_backend_config" and problem.message.startswith("malformed"):
+            text.append("  t ", "bold")
+            text.append("opens that file at the line\n")
         if problem.edit is not None:
-            text.append("  f ", "bold")
+            text.append(f"  {shown_key('configure.fix', 'f')} ", "bold")
             text.append("applies the fix\n")
     if field.option is None:
         return text

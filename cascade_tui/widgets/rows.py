@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import ClassVar
 
@@ -15,6 +16,8 @@ from textual.widget import Widget
 Span = tuple[int, int]
 """The first cell and the one after the last."""
 
+_PLAIN = re.compile(r"[ -~\u2500-\u257f\u2800-\u28ff]*")
+"""ASCII, lines and braille: a cell each."""
 _NEAR_CELLS = 8
 """Changes as near as this go together: to move the cursor costs as many bytes."""
 
@@ -30,6 +33,7 @@ class RowWidget(Widget):
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
+        self._base: Style | None = None
         self._made: list[Strip] = []
         self._rows: list[Strip] = []  # as made, cut where the last changes began and ended
 
@@ -76,13 +80,18 @@ class RowWidget(Widget):
         """Make the rows anew when they are next asked for."""
         self._made = self._rows = []
 
+    def render_lines(self, crop: Region) -> list[Strip]:
+        """The rows of a region; what all of them have in common is looked up once."""
+        self._base = self.rich_style
+        return super().render_lines(crop)
+
     def render_line(self, y: int) -> Strip:
         """A row on the widget's background."""
         if not self._rows:
             self._made = self._make()
             self._rows = list(self._made)
         row = self._rows[y] if y < len(self._rows) else Strip.blank(self.size.width)
-        return row.apply_style(self.rich_style)
+        return row.apply_style(self._base or self.rich_style)
 
     def _make(self) -> list[Strip]:
         width, height = self.size
@@ -143,7 +152,7 @@ def _cells(row: Strip) -> list[tuple[str, Style | None]]:
     """The character and style of each cell; the second cell of a wide character has none."""
     cells: list[tuple[str, Style | None]] = []
     for text, style, _ in row:
-        if text.isascii():
+        if text.isascii() or _PLAIN.fullmatch(text):
             cells += [(character, style) for character in text]
             continue
         for character in text:

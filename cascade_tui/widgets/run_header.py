@@ -73,17 +73,20 @@ class RunHeader(TextRows):
         """The line; another width holds other facts."""
         if self._snapshot is None:
             return [Text(self._run_name, style="bold")]
-        return [header_text(self._snapshot, self._time_left, width)]
+        is_readonly = getattr(self.app, "is_readonly", False)  # our own app has it
+        return [header_text(self._snapshot, self._time_left, width, is_readonly=is_readonly)]
 
 
-def header_text(snapshot: RunSnapshot, time_left: str, width: int) -> Text:
+def header_text(
+    snapshot: RunSnapshot, time_left: str, width: int, *, is_readonly: bool = False
+) -> Text:
     """The line in at most ``width`` cells; a long name is cut before a fact is left out."""
     state = snapshot.state
     words = f"{STATE_GLYPHS[state.name]} {_WORDS.get(state.name, state.name)}"
     phase = snapshot.phase.replace("_", " ")
     if state.name == "running" and phase:
         words = f"{STATE_GLYPHS['running']} {phase}"
-    facts = []
+    facts = ["read only"] if is_readonly else []
     if snapshot.max_steps:
         percent = 100 * snapshot.step // snapshot.max_steps
         facts.append(f"step {_spaced(snapshot.step)}/{_spaced(snapshot.max_steps)}  {percent} %")

@@ -14,8 +14,7 @@ from textual.message import Message
 from textual.strip import Strip
 
 from cascade_tui.headless_view import format_duration
-from cascade_tui.widgets.glyphs import fit
-from cascade_tui.widgets.line_chart import needs_ascii
+from cascade_tui.widgets.glyphs import fit, needs_ascii
 from cascade_tui.widgets.rows import RowWidget
 from cascade_tui.widgets.run_header import STATE_GLYPHS
 

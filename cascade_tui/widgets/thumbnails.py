@@ -13,6 +13,7 @@ from textual.widget import Widget
 from cascade_tui.follow.snapshot import Picture, RunSnapshot
 from cascade_tui.widgets.glyphs import fit
 from cascade_tui.widgets.shelf import Shelf, drawing_as_text
+from cascade_tui.widgets.shown_keys import shown_key
 from cascade_tui.widgets.tiles import Drawing, Tile, TileCache
 
 _GAP = 2
@@ -158,7 +159,9 @@ class Thumbnails(Widget):
         view = self._choose(self._snapshot, step)
         hidden = len(self._snapshot.prompts) - len(view.pictures)
         more = f"{hidden} more in full size · " if hidden else ""
-        self.border_subtitle = f"{more}←/→ step {position} · enter full size"
+        keys = f"{shown_key('monitor.earlier', 'left')}/{shown_key('monitor.later', 'right')}"
+        opens = f"{shown_key('monitor.picture', 'enter')} full size"
+        self.border_subtitle = f"{more}{keys} step {position} · {opens}"
         if view != self._view:
             self._view = view
             self.run_worker(lambda: self._decode(view), thread=True, exclusive=True, group="tiles")

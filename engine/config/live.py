@@ -132,6 +132,29 @@ def load_current(root: Path) -> tuple[FrozenConfig, LiveChange]:
     return current, change
 
 
+def changed_since_launch(root: Path) -> dict[str, ChangedValue]:
+    """What was changed in a run since its launch, by key as in `engine.config.comparison`.
+
+    Raises:
+        FrozenConfigError: as `load_current`, if the run has a file of changes.
+    """
+    if not RunDirectory(root).changes.exists():
+        return {}
+    found = differences(load_frozen(root), load_current(root)[0])
+    return {_key_in_comparison(changed.key): changed for changed in found}
+
+
+def with_changes(values: Mapping[str, Any], changed: Mapping[str, ChangedValue]) -> dict[str, Any]:
+    """Values by key (see `engine.config.comparison`) as they are since the changes of a run."""
+    current = dict(values)
+    for key, change in changed.items():
+        if change.new is None and key.startswith(f"{PROMPTS}["):
+            current.pop(key, None)
+        else:
+            current[key] = change.new
+    return current
+
+
 def read_changes(run: RunDirectory) -> LiveChange:
     """What was changed in a run since its launch.
 
@@ -150,6 +173,11 @@ def read_changes(run: RunDirectory) -> LiveChange:
 def write_changes(run: RunDirectory, change: LiveChange) -> None:
     """Keep a change for the time after a resume. Raises OSError if it cannot be written."""
     atomic_write_json(run.changes, {"v": 1, **change.arguments()})
+
+
+def _key_in_comparison(key: str) -> str:
+    name = key.removeprefix(f"{PROMPTS}.")
+    return key if name == key else f"{PROMPTS}[{name}]"
 
 
 def _not_live(key: str) -> Problem:

@@ -28,8 +28,8 @@ sys.path.insert(0, str(ROOT))
 from engine.run.events import EventWriter  # noqa: E402
 from engine.run.paths import RunDirectory  # noqa: E402
 from engine.run.status import Status, write_status  # noqa: E402
-from tests.benchmarks.pty_terminal import Terminal  # noqa: E402
 from tests.cascade_tui.run_fixture import emit_start, emit_step  # noqa: E402
+from tests.pty_terminal import Terminal  # noqa: E402
 
 APP = [sys.executable, "-m", "cascade_tui"]
 SIZES = {"80x24": (80, 24), "200x50": (200, 50)}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from form_pilot import checked_form, go_to, open_app, until, write
-from form_project import CONFIG, write_json_project, write_project
+from form_project import CONFIG, ENVIRONMENT, write_json_project, write_project
 from textual.pilot import Pilot
 from textual.widgets import OptionList, Static
 
@@ -15,8 +15,12 @@ from cascade_tui.draft_diff import Source, compare, edit_to_take, read_source, v
 from cascade_tui.screens.choose_source import ChooseSource
 from cascade_tui.screens.compare import CompareScreen
 from cascade_tui.widgets.field_list import FieldList
+from engine.config.frozen import freeze
+from engine.config.live import LiveChange, write_changes
+from engine.config.loading import load_project
 from engine.config.presets import PRESETS
 from engine.config.problems import Edit
+from engine.run.paths import RunDirectory
 
 SIZE = (120, 36)
 THEIRS = CONFIG.replace("lora_rank = 16", "lora_rank = 8").replace("400", "900")
@@ -135,6 +139,29 @@ async def test_what_cannot_be_compared_with_says_why():
             screen._chosen(Source("path", str(path), path))
             none = screen.query_one("#none", Static)
             await until(pilot, lambda none=none, reason=reason: reason in str(none.render()))
+
+
+async def test_a_run_is_compared_by_what_it_goes_on_with_since_it_was_changed():
+    path = write_project(Path())
+    Path("run").mkdir()
+    freeze(load_project(path, environment=ENVIRONMENT, check=False), Path("run"))
+    change = LiveChange({"validation_step_interval": 25}, {"barn": None, "cat": "a cat"})
+    write_changes(RunDirectory(Path("run")), change)
+    async with open_app(path).run_test(size=(80, 24)) as pilot:
+        form = await checked_form(pilot)
+        await pilot.press("d")
+        screen = await _compared(pilot)
+        screen._chosen(Source("path", "run run", Path("run")))
+        screen = await _compared(pilot)
+        place = {found.key: line for line, found in enumerate(screen.differences)}
+        assert {"validation_step_interval", "validation_prompts[cat]"} < set(place)
+        screen.query_one(OptionList).highlighted = place["validation_step_interval"]
+        await pilot.pause()
+        told = str(screen.query_one("#detail", Static).render())
+        assert "25 (changed)" in told
+        assert "launched with 100" in told
+        await pilot.press("a")
+        assert form.draft.document.get("validation_step_interval") == 25
 
 
 def test_a_value_in_error_is_compared_as_it_is_spelled():

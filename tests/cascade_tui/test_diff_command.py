@@ -10,8 +10,10 @@ import pytest
 from cascade_tui.cli import main
 from engine.config.environment import Environment
 from engine.config.frozen import freeze
+from engine.config.live import LiveChange, write_changes
 from engine.config.loading import load_project
 from engine.config.presets import PRESETS
+from engine.run.paths import RunDirectory
 
 CONFIG = """
 lora_rank = 8
@@ -60,6 +62,40 @@ def test_a_frozen_run_has_the_values_of_the_config_it_was_launched_from(config, 
     freeze(project, Path("run"))
     assert main(["diff", "a.toml", "run"]) == 0
     assert capsys.readouterr() == ("", "a.toml and run have the same values\n")
+
+
+def test_a_run_has_the_values_it_goes_on_with_and_says_which_were_changed(config, capsys):
+    project = load_project(config, environment=Environment((), frozenset()), check=False)
+    Path("run").mkdir()
+    freeze(project, Path("run"))
+    change = LiveChange({"checkpoint_step_interval": 250}, {"fog": None, "cat": "a cat"})
+    write_changes(RunDirectory(Path("run")), change)
+    assert main(["diff", "run", "a.toml", "--json"]) == 1
+    found = json.loads(capsys.readouterr().out)["differences"]
+    assert found == [
+        {
+            "key": "checkpoint_step_interval",
+            "a": 250,
+            "b": 500,
+            "changed_while_running": {"a": {"launched": 500}},
+        },
+        {
+            "key": "validation_prompts[cat]",
+            "a": "a cat",
+            "changed_while_running": {"a": {"launched": None}},
+        },
+        {
+            "key": "validation_prompts[fog]",
+            "b": "a valley under fog",
+            "changed_while_running": {"a": {"launched": "a valley under fog"}},
+        },
+    ]
+    assert main(["diff", "a.toml", "run"]) == 1
+    table = capsys.readouterr().out
+    assert table.splitlines()[1].split()[1:] == ["500", "250", "(changed", "while", "running)"]
+    RunDirectory(Path("run")).changes.write_text("{")
+    assert main(["diff", "run"]) == 2
+    assert "changes.json cannot be read" in capsys.readouterr().err
 
 
 def test_two_configs_in_two_formats_differ_by_value_not_by_spelling(config, capsys):

@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 from form_pilot import checked_form, open_app, until, write
-from form_project import write_project
+from form_project import ENVIRONMENT, write_project
 from textual.pilot import Pilot
 from textual.widgets import Input, Static
 
+from cascade_tui.app import CascadeApp
 from cascade_tui.screens.guide import GuideScreen
+from cascade_tui.screens.help import HelpScreen, describe_keys
 from cascade_tui.screens.welcome import WelcomeScreen
 from cascade_tui.widgets.choice import Choice
 
@@ -60,22 +62,92 @@ async def test_four_answers_become_a_config_that_opens_with_no_error_but_missing
         assert all("pretrained" in key for key in errors)
 
 
-async def test_what_is_missing_is_said_nothing_is_overwritten_and_escape_goes_back():
+_FOLDERS = {
+    "nowhere": "there is no such folder",
+    "config.toml": "this is a file: give the folder",
+    "empty": "there are no pictures below this folder (bmp, jpeg, jpg",
+    "circle": "this folder cannot be read: Too many levels",
+    "x" * 5000: "this folder cannot be read: File name too long",
+    "nul\0": "this folder cannot be read: embedded null",
+    "~nobody/图片 ☃": "there is no such folder",
+    "": "give the folder of your pictures",
+}
+_LENGTHS = {
+    "soon": "give a number of steps, minutes or hours",
+    "-2 h": "give a number of steps, minutes or hours",
+    "": "give a number of steps, minutes or hours",
+    "9" * 400: "give a whole number of steps from 1 to 1,000,000",
+    "9" * 400 + " h": "give a time from 1 minute to a year",
+    "2.5 steps": "give a whole number of steps",
+}
+_PATHS = {
+    "config.toml": "a file of that name is there already",
+    "my run": "give a path that ends in .toml",
+    "": "give a path that ends in .toml",
+    "config.toml/x.toml": "the folder of that path is a file",
+    "x" * 5000 + ".toml": "it cannot be written there: File name too long",
+}
+
+
+async def test_nonsense_is_said_beside_its_field_nothing_is_lost_or_overwritten():
     write_project(Path())
+    Path("empty").mkdir()
+    Path("circle").symlink_to("circle")
+    before = Path("config.toml").read_text()
     async with open_app(None).run_test(size=(80, 24)) as pilot:
         screen = await _opened(pilot)
-        screen.query_one("#folder", Input).value = "nowhere"
-        await until(pilot, lambda: "No such file" in _words(screen, "counted"))
-        await pilot.press("ctrl+o")
-        assert "answer the questions first" in _words(screen, "wrong")
+
+        async def refused(name: str, place: str, text: str, why: str) -> None:
+            screen.query_one(f"#{name}", Input).value = text
+            if name != "path":
+                await until(pilot, lambda: why in _words(screen, place))
+            await pilot.press("ctrl+o")
+            await until(pilot, lambda: why in _words(screen, place))
+            assert pilot.app.screen is screen
+            assert screen.focused is screen.query_one(f"#{name}", Input)
+            assert screen.query_one(f"#{name}", Input).value == text
+
+        for text, why in _FOLDERS.items():
+            await refused("folder", "counted", text, why)
         screen.query_one("#folder", Input).value = "photographs"
         await until(pilot, lambda: "1 picture" in _words(screen, "counted"))
-        screen.query_one("#path", Input).value = "config.toml"
-        before = Path("config.toml").read_text()
+        for text, why in _LENGTHS.items():
+            await refused("length", "chosen", text, why)
+        screen.query_one("#length", Input).value = "2 h"
+        await until(pilot, lambda: "steps of" in _words(screen, "chosen"))
+        for text, why in _PATHS.items():
+            await refused("path", "unwritten", text, why)
+        assert _words(screen, "counted").startswith("✔ 1 picture")
+        screen.query_one("#path", Input).value = "ü ☃/图.toml"
+        await until(pilot, lambda: not _words(screen, "unwritten"))
         await pilot.press("ctrl+o")
-        assert "is there already" in _words(screen, "wrong")
+        form = await checked_form(pilot)
+        assert form.draft.document.path == Path("ü ☃/图.toml")
         assert Path("config.toml").read_text() == before
-        screen.query_one("#length", Input).value = "soon"
-        await until(pilot, lambda: "give a number" in _words(screen, "wrong"))
+
+
+async def test_f1_and_the_question_mark_tell_the_keys_and_escape_goes_back():
+    async with open_app(None).run_test(size=(80, 24)) as pilot:
+        screen = await _opened(pilot)
+        for keys in (["f1"], ["tab", "question_mark"]):  # in a field, ? is written
+            await pilot.press(*keys)
+            await until(pilot, lambda: isinstance(pilot.app.screen, HelpScreen))
+            told = describe_keys(screen).plain
+            assert "Write and open" in told
+            assert "Next choice" in told
+            await pilot.press("escape")
+            assert pilot.app.screen is screen
         await pilot.press("escape")
         await until(pilot, lambda: isinstance(pilot.app.screen, WelcomeScreen))
+
+
+async def test_a_readonly_app_writes_no_config():
+    write_project(Path())
+    app = CascadeApp(None, environment=ENVIRONMENT, is_readonly=True)
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await _opened(pilot)
+        screen.query_one("#folder", Input).value = "photographs"
+        await until(pilot, lambda: "1 picture" in _words(screen, "counted"))
+        await pilot.press("ctrl+o")
+        assert pilot.app.screen is screen
+        assert not Path("my-run.toml").exists()

@@ -16,6 +16,7 @@ from cascade_tui.screens.raw_text import RawTextScreen
 from cascade_tui.screens.unsaved import ChangedUnderneath, MalformedText
 from cascade_tui.text_lines import with_endings
 from cascade_tui.widgets.config_text import ConfigText
+from cascade_tui.widgets.problem_detail import ProblemDetail
 
 SIZE = (120, 36)
 
@@ -184,6 +185,46 @@ async def test_ctrl_t_edits_the_other_file():
         assert not form.problems
         await pilot.press("w")
         assert '"crop": false' in Path("backends.json").read_text()
+
+
+async def test_a_file_of_backends_that_cannot_be_read_is_mended_from_the_field_that_names_it():
+    path = write_json_project(Path())
+    whole = Path("backends.json").read_text()
+    broken = whole.replace('"crop": true', '"crop" true')
+    Path("backends.json").write_text(broken)
+    async with open_app(path).run_test(size=SIZE) as pilot:
+        form = await checked_form(pilot)
+        assert "data_backend_config" in problem_keys(form)
+        await go_to(pilot, "data_backend_config")
+        told = str(form.query_one(ProblemDetail)._text)
+        assert "opens that file at the line" in told
+        screen, area = await _text_of(pilot)
+        (malformed,) = screen.problems
+        assert malformed.line == area.cursor_location[0]
+        assert '"crop" true' in area.document.get_line(malformed.line)
+        await pilot.press("escape")  # nothing edited: as before
+        assert pilot.app.screen is form
+
+        await go_to(pilot, "max_train_steps")  # and from the text of the config
+        screen, area = await _text_of(pilot)
+        await pilot.press("ctrl+t")
+        assert screen.text == broken
+        assert area.cursor_location[0] == malformed.line
+        await pilot.press("x")
+        await pilot.press("escape")
+        await until(pilot, lambda: isinstance(pilot.app.screen, MalformedText))
+        await pilot.press("escape", "ctrl+z")
+        area.go_to_line(malformed.line, broken.splitlines()[malformed.line].index(" true"))
+        await pilot.press("colon")
+        assert screen.text == whole
+        await pilot.press("escape")
+        form = await checked_form(pilot)
+        assert "data_backend_config" not in problem_keys(form)
+        assert Path("backends.json").read_text() == broken  # not saved yet
+        assert form.draft.is_changed
+        await go_to(pilot, "data_backend[barns].crop")
+        await pilot.press("u", "w")
+        assert Path("backends.json").read_text() == whole
 
 
 @pytest.mark.parametrize(

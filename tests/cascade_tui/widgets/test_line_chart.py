@@ -5,13 +5,15 @@ from __future__ import annotations
 import io
 import math
 
+import numpy as np
 import pytest
 from textual.app import App, ComposeResult
 
 from cascade_tui.follow.metrics import Series
 from cascade_tui.widgets.braille import DotGrid, ascii_mark, braille
 from cascade_tui.widgets.chart_axis import fit_axis, format_value, round_up_steps, tick_labels
-from cascade_tui.widgets.line_chart import LineChart, Overlay, needs_ascii
+from cascade_tui.widgets.glyphs import needs_ascii
+from cascade_tui.widgets.line_chart import LineChart, Overlay
 
 
 class ChartApp(App[None]):
@@ -117,8 +119,7 @@ async def test_any_size_is_drawn(size: tuple[int, int], is_log: bool) -> None:
 
 def test_dots_are_where_unicode_puts_them() -> None:
     grid = DotGrid(2, 1)
-    grid.draw_vertical(0, 0, 3)
-    grid.draw_vertical(3, 3, 3)
+    grid.draw_verticals(np.array([0, 3]), np.array([0, 3]), np.array([3, 3]))
     assert [braille(int(pattern)) for pattern in grid.cells()[0]] == ["⡇", "⢀"]
     assert [ascii_mark(int(pattern)) for pattern in grid.cells()[0]] == ["|", "."]
 

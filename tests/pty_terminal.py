@@ -12,9 +12,11 @@ import struct
 import termios
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
+
+from tests.vt_screen import VtScreen
 
 _QUIET_SECONDS = 0.06
 _BURST_GAP_SECONDS = 0.004
@@ -39,15 +41,20 @@ _MODES_OFF = {
 class Terminal:
     """Runs ``command`` in a terminal of ``size`` (columns, rows), reading at once all it writes.
 
-    ``chunks`` are (seconds since the start, bytes). CPU and memory are of the whole process tree.
+    ``variables`` are added to the environment; None takes one away. ``chunks`` are (seconds since
+    the start, bytes), ``screen`` what they show. CPU and memory are of the whole process tree.
     """
 
     def __init__(
-        self, command: list[str], size: tuple[int, int], variables: Mapping[str, str] | None = None
+        self,
+        command: list[str],
+        size: tuple[int, int],
+        variables: Mapping[str, str | None] | None = None,
     ) -> None:
         columns, rows = size
         added = {"TERM": "xterm-256color", "COLORTERM": "truecolor", "SSH_TTY": "/dev/pts/9"}
-        environment = {**os.environ, **added, **(variables or {})}
+        merged = {**os.environ, **added, **(variables or {})}
+        environment = {name: value for name, value in merged.items() if value is not None}
         self.started = time.monotonic()
         self.pid, self._fd = pty.fork()
         if self.pid == 0:
@@ -55,6 +62,7 @@ class Terminal:
         fcntl.ioctl(self._fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
         self.termios_before = termios.tcgetattr(self._fd)
         self.chunks: list[tuple[float, bytes]] = []
+        self.screen = VtScreen(size)
         self._is_over = False
         self._changed = threading.Condition()
         self._is_reading = threading.Event()
@@ -68,6 +76,7 @@ class Terminal:
             try:
                 if not select.select([self._fd], [], [], 0.5)[0]:
                     continue
+                self._is_reading.wait()
                 content = os.read(self._fd, 1 << 16)
             except (OSError, ValueError):
                 return
@@ -78,6 +87,7 @@ class Terminal:
                     os.write(self._fd, answer)
             with self._changed:
                 self.chunks.append((time.monotonic() - self.started, content))
+                self.screen.feed(content)
                 self._changed.notify_all()
 
     # -- looking -------------------------------------------------------------------------------
@@ -114,6 +124,21 @@ class Terminal:
                 if left <= 0:
                     return None
                 self._changed.wait(min(left, 0.5))
+
+    def shows(self, pattern: str, timeout: float = 60.0) -> str:
+        """Wait until the screen shows a pattern; its text. AssertionError if it never does."""
+        return self.wait_screen(
+            lambda screen: re.search(pattern, screen.text) is not None, pattern, timeout
+        )
+
+    def wait_screen(
+        self, condition: Callable[[VtScreen], bool], wanted: str, timeout: float = 60.0
+    ) -> str:
+        """Wait until the screen is as wanted; its text. AssertionError if it never is."""
+        with self._changed:
+            is_there = self._changed.wait_for(lambda: condition(self.screen), timeout)
+            assert is_there, f"not there: {wanted}\n{self.screen.text}"
+            return self.screen.text
 
     def quiet(self, seconds: float = _QUIET_SECONDS, timeout: float = 10.0) -> None:
         """Wait until nothing was written for a while."""
