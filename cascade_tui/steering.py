@@ -31,6 +31,32 @@ def steer(run: RunDirectory, command: CommandName, **arguments: object) -> str:
     return send(run, command, **arguments)
 
 
+class CannotResumeError(ValueError):
+    """The run does not go on; says why."""
+
+
+def resume(run: RunDirectory) -> None:
+    """Go on after a pause, or launch again from the last checkpoint.
+
+    Takes a second: it reads the frozen config. Raises `CannotResumeError`.
+    """
+    from cascade_tui.launching import continue_run
+
+    state = derive_state(run)
+    if state.name == "finished":
+        raise CannotResumeError(f"{run.root} is finished: there is nothing to resume")
+    try:
+        if state.name == "paused" and state.is_alive:
+            steer(run, "resume")
+        else:
+            continue_run(run)
+    except (LaunchError, NothingRunsError) as failure:
+        raise CannotResumeError(str(failure)) from failure
+    except OSError as failure:
+        reason = f"cannot write to {run.root}: {failure.strerror}"
+        raise CannotResumeError(reason) from failure
+
+
 def describe_state(state: RunState) -> str:
     """The state in a few words, as in `failed at step 120 of 500 (exit code 1: out of memory)`."""
     words = {"new": "never launched", "lost-at-reboot": "lost at a reboot"}

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from textual import on
+from textual import events, on
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 from textual.message import Message
@@ -17,8 +17,8 @@ from cascade_tui.follow.follower import RunFollower
 from cascade_tui.follow.snapshot import RunSnapshot
 from cascade_tui.gpu import GpuReport, GpuSource, GpuWatch
 from cascade_tui.notifying import NotifyBy
-from cascade_tui.screens.monitor_keys import MONITOR_KEYS
-from cascade_tui.steering import NothingRunsError, steer
+from cascade_tui.screens.monitor_keys import MONITOR_KEYS, STEERING
+from cascade_tui.steering import CannotResumeError, NothingRunsError, resume, steer
 from cascade_tui.widgets.alert_strip import AlertStrip
 from cascade_tui.widgets.cache_panel import CachePanel
 from cascade_tui.widgets.chart_kinds import CHARTS
@@ -230,6 +230,7 @@ class MonitorScreen(Screen[None]):
         classes = (self.classes - looks.keys()) | {name for name, is_on in looks.items() if is_on}
         if classes != self.classes:
             self.set_classes(classes)
+            self.refresh_bindings()
 
     def _show_words(self, before: RunSnapshot | None, snapshot: RunSnapshot) -> None:
         """The outcome, the last command and the last problem, where they changed."""
@@ -250,6 +251,34 @@ class MonitorScreen(Screen[None]):
             strip.see_gpus(message.report)
 
     # -- steering ----------------------------------------------------------------------------
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
+        """Only what the run can do now is offered."""
+        if self.snapshot is None or action not in (*STEERING, "resume"):
+            return True
+        state = self.snapshot.state
+        if action == "resume":
+            return state.name == "paused" or (not state.is_alive and state.name != "finished")
+        return state.is_alive
+
+    def on_key(self, event: events.Key) -> None:
+        """Say why a key does nothing that steers other runs."""
+        for binding in self._bindings.key_to_bindings.get(event.key, ()):
+            action = binding.action.partition("(")[0]
+            if action in STEERING and not self.check_action(action, ()):
+                self.action_steer("stop")  # which says why not
+
+    def action_resume(self) -> None:
+        """Go on after a pause, or launch again from the last checkpoint."""
+        self.notify("to go on …")
+        self.run_worker(self._resume, thread=True, group="resume", exclusive=True)
+
+    def _resume(self) -> None:
+        """In a thread: the frozen config is read."""
+        try:
+            resume(self.run)
+        except CannotResumeError as failure:
+            self._post(self.Refused(str(failure)))
 
     def action_steer(self, command: CommandName, **arguments: object) -> None:
         """Leave a command for the run, or say why not."""

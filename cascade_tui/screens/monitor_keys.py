@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from textual.binding import Binding, BindingType
 
+STEERING = frozenset({"steer", "pause", "stop", "abort", "change"})
+"""Actions that a run which is over does not obey."""
 MONITOR_KEYS: list[BindingType] = [
     Binding("c", "steer('checkpoint')", "Checkpoint", id="monitor.checkpoint"),
     Binding("v", "steer('validate')", "Validate", id="monitor.validate"),
@@ -11,6 +13,7 @@ MONITOR_KEYS: list[BindingType] = [
     Binding("S", "stop", "Stop…", id="monitor.stop"),
     Binding("A", "abort", "Abort…", id="monitor.abort"),
     Binding("i", "change", "Change…", id="monitor.change"),
+    Binding("r", "resume", "Resume", id="monitor.resume"),
     Binding("l", "app.show_log", "Log", id="monitor.log"),
     Binding("g", "app.show_gallery", "Gallery", show=False, id="monitor.gallery"),
     Binding(

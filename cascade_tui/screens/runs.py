@@ -19,7 +19,6 @@ from cascade_tui.run_copy import CannotCopyError, copy_config
 from cascade_tui.widgets.glyphs import shown_path
 from cascade_tui.widgets.run_table import RunTable, make_row
 from cascade_tui.widgets.shown_keys import shown_key
-from engine.run.launch import LaunchError
 from engine.run.paths import RunDirectory, find_runs
 
 if TYPE_CHECKING:
@@ -205,27 +204,16 @@ class RunsScreen(Screen[None]):
         """Go on after a pause, or launch again from the last checkpoint."""
         path = self.chosen
         if path is not None and not self._owner.refuses_writing():
+            self.notify(f"to go on: {path}", markup=False)
             self.run_worker(lambda: self._resume(Path(path)), thread=True, group="resume")
 
     def _resume(self, path: Path) -> None:
-        from cascade_tui.launching import continue_run
-        from cascade_tui.steering import NothingRunsError, steer
-        from engine.run.status import derive_state
+        from cascade_tui.steering import CannotResumeError, resume
 
-        run = RunDirectory(path)
-        state = derive_state(run)
-        if state.name == "finished":
-            self.post_message(self.Refused(f"{path} is finished: there is nothing to resume"))
-            return
         try:
-            if state.name == "paused" and state.is_alive:
-                steer(run, "resume")
-            else:
-                continue_run(run)
-        except (LaunchError, NothingRunsError) as failure:
+            resume(RunDirectory(path))
+        except CannotResumeError as failure:
             self.post_message(self.Refused(str(failure)))
-        except OSError as failure:
-            self.post_message(self.Refused(f"cannot write to {path}: {failure.strerror}"))
 
     def on_runs_screen_refused(self, message: Refused) -> None:
         """Say why."""

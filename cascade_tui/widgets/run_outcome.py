@@ -9,6 +9,7 @@ from rich.text import Text
 from cascade_tui.follow.snapshot import Notice, RunSnapshot
 from cascade_tui.widgets.glyphs import GLYPHS
 from cascade_tui.widgets.run_header import STATE_GLYPHS
+from cascade_tui.widgets.shown_keys import shown_key
 from engine.run.paths import RunDirectory
 
 _COMMAND_STATES = {
@@ -32,12 +33,16 @@ def outcome_text(snapshot: RunSnapshot, run: RunDirectory) -> Text:
         if lines and lines[0] in _ending(snapshot):
             del lines[0]
         lines.append(f"log: {run.console_log}")
+        if snapshot.last_checkpoint is not None:
+            lines[-1] += f"; {shown_key('monitor.resume', 'r')} goes on from step "
+            lines[-1] += str(snapshot.last_checkpoint)
         text = "".join(f"\n{line}" for line in lines if line)
         return Text.assemble((f"{glyph} {_ending(snapshot)}", "bold"), text)
     if state.name == "stopped":
         saved = snapshot.last_checkpoint
-        kept = "" if saved is None else f"; checkpoint of step {saved}, launch again to go on"
-        return Text(f"{glyph} {_ending(snapshot)}{kept}")
+        kept = "" if saved is None else f"; checkpoint of step {saved}"
+        key = shown_key("monitor.resume", "r")
+        return Text(f"{glyph} {_ending(snapshot)}{kept}; {key} goes on from there")
     if state.name == "finished":
         files = [os.path.relpath(path, run.root) for path in snapshot.exports]
         lines = [f"{glyph} finished at step {snapshot.step}"]
