@@ -12,7 +12,7 @@ from textual.message import Message
 from textual.screen import ModalScreen
 from textual.widgets import Footer, Static
 
-from cascade_tui.draft import Draft
+from cascade_tui.draft import Draft, Field
 from cascade_tui.launch_plan import PLAN_OPTIONS, LaunchPlan, plan_launch
 from cascade_tui.screens.draft_screen import DraftScreen
 from cascade_tui.widgets.field_editor import FieldEditor, choices_of, next_choice
@@ -90,7 +90,9 @@ class AccelerateScreen(DraftScreen, ModalScreen[None]):
 
     def on_mount(self) -> None:
         """Show the options at once; what follows from them is looked up in threads."""
-        self.query_one(FieldList).focus()
+        fields = self.query_one(FieldList)
+        fields.focus()
+        self.watch(fields, "highlighted", self._explain, init=False)
         self.show_draft()
         self.start_check()
 
@@ -112,9 +114,8 @@ class AccelerateScreen(DraftScreen, ModalScreen[None]):
         elif self.checked is not None and self.is_checked:
             self._look(self.checked)
 
-    @on(FieldList.Highlighted)
-    def _explain(self, event: FieldList.Highlighted) -> None:
-        option = event.field.option if event.field else None
+    def _explain(self, field: Field | None) -> None:
+        option = field.option if field else None
         self.query_one("#help", Static).update(option.help if option else "", layout=False)
 
     @property
