@@ -43,7 +43,6 @@ if TYPE_CHECKING:  # who watches a run need not wait for the form's imports
     from cascade_tui.draft import Draft
     from cascade_tui.screens.configure import ConfigureScreen
     from cascade_tui.screens.parse_error import ParseErrorScreen
-    from cascade_tui.screens.unsaved import Answer
     from engine.config.environment import Environment
 
 _WRITING = frozenset(
@@ -226,7 +225,15 @@ class CascadeApp(PictureApp, inherit_bindings=False):
         return ""
 
     def open_config(self, path: Path, overrides: Sequence[str] | None = None) -> None:
-        """Edit a config; one that cannot be read is shown where it breaks."""
+        """Edit a config; edits of another one that are not saved are asked about first."""
+        read = partial(self._read_config, path, overrides)
+        if self.form is None or self.form.draft.document.path.absolute() == path.absolute():
+            read()
+        else:
+            self._when_edits_are_settled(read)
+
+    def _read_config(self, path: Path, overrides: Sequence[str] | None) -> None:
+        """Show the form; a config that cannot be read is shown where it breaks."""
         if overrides is None:
             overrides = self._overrides if path == self._first_config else ()
         from cascade_tui.draft import Draft
@@ -387,20 +394,14 @@ class CascadeApp(PictureApp, inherit_bindings=False):
 
     async def action_quit(self) -> None:
         """Leave; edits that are not saved are asked about. A run goes on."""
-        self.when_edits_are_settled(lambda: self.exit(0))
+        self._when_edits_are_settled(lambda: self.exit(0))
 
-    def when_edits_are_settled(self, act: Callable[[], None]) -> None:
+    def _when_edits_are_settled(self, act: Callable[[], None]) -> None:
         """Do what takes the form away, once its edits are saved or given up."""
         form = self.form
         if form is None or not form.draft.is_changed:
             act()
             return
-        from cascade_tui.screens.unsaved import UnsavedEdits
+        from cascade_tui.screens.unsaved import ask_about_edits
 
-        def answered(answer: Answer | None) -> None:
-            if answer == "save" and form.draft.changed_on_disk():
-                form.action_save()
-            elif answer == "discard" or (answer == "save" and form.save()):
-                act()
-
-        self.push_screen(UnsavedEdits(form.draft.document.path), answered)
+        ask_about_edits(form, act)

@@ -78,20 +78,14 @@ def key_commands(app: App[Any], screen: Screen[Any]) -> Iterator[SystemCommand]:
 
 
 def open_again(app: CascadeApp, recent: Recent) -> None:
-    """Open what was open before; edits of another config are asked about first."""
-
-    def open_it() -> None:
-        refusal = app.open_path(recent.path)
-        if refusal:
-            app.notify(refusal, severity="error", markup=False)
-
+    """Open what was open before; a config that is open still is shown as it is."""
     form = app.form
-    if recent.kind == "run":
-        open_it()
-    elif form is not None and form.draft.document.path.absolute() == recent.path:
+    if form is not None and form.draft.document.path.absolute() == recent.path:
         app.action_show_configure()
-    else:
-        app.when_edits_are_settled(open_it)
+        return
+    refusal = app.open_path(recent.path)
+    if refusal:
+        app.notify(refusal, severity="error", markup=False)
 
 
 def remember_opened(app: CascadeApp, path: Path) -> None:

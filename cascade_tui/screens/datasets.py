@@ -152,7 +152,10 @@ class DatasetsScreen(ModalScreen[str | None]):
     @on(OptionList.OptionHighlighted)
     def _show_backend(self) -> None:
         self.workers.cancel_group(self, "buckets")
-        about = "No data backends yet: a adds a folder of pictures, A a cache of text embeds."
+        images = shown_key("datasets.add_images", "a")
+        texts = shown_key("datasets.add_text", "A")
+        about = f"No data backends yet: {images} adds a folder of pictures, "
+        about += f"{texts} a cache of text embeds."
         hint = ""
         identity = self.identity
         if identity is not None:
@@ -160,7 +163,8 @@ class DatasetsScreen(ModalScreen[str | None]):
             about = "\n".join(
                 f"{fit(key, 24)} {printable(shown_value(value))}" for key, value in values.items()
             )
-            hint = "" if is_text_cache(values) else "b sorts its pictures into buckets"
+            sort = shown_key("datasets.buckets", "b")
+            hint = "" if is_text_cache(values) else f"{sort} sorts its pictures into buckets"
         self.query_one("#about", Static).update(about)
         self.query_one("#buckets", Static).update(hint)
         self._show_problems()
@@ -211,7 +215,8 @@ class DatasetsScreen(ModalScreen[str | None]):
         identity = self.identity
         if identity is not None:
             remove_backend(self.draft, identity)
-            self.notify(f"{printable(identity)} is out of the list; u undoes", markup=False)
+            undo = shown_key("datasets.undo", "u")
+            self.notify(f"{printable(identity)} is out of the list; {undo} undoes", markup=False)
             self._show()
 
     def action_undo(self) -> None:

@@ -17,6 +17,8 @@ from cascade_tui.widgets.shown_keys import shown_key
 _SIGNS = """\
 ✖ error: a run cannot start      ▲ warning: it can, but look      · hint
 • differs from the default       (--set) given on the command line
+
+Other keys: `cascade-tui keys --example` shows the file they stand in.
 """
 
 

@@ -185,7 +185,7 @@ class LogScreen(Screen[None]):
     def action_next(self, backwards: bool) -> None:
         """To the nearest line above (or below) that holds the words; looked for in a thread."""
         if not self._words:
-            self.notify("/ searches first")
+            self.notify(f"{shown_key('log.search', 'slash')} searches first")
             return
         self._news = f"searching {GLYPHS['hint']}{GLYPHS['hint']}{GLYPHS['hint']}"
         self._show()

@@ -154,7 +154,8 @@ class PresetsScreen(ModalScreen[int | None]):
         changes = changes_of(preset, self.draft)
         self.draft.apply_all(edits_of(changes))
         number = len(changes)
-        told = f"{number} value{'' if number == 1 else 's'} changed (u undoes it)"
+        undo = shown_key("configure.undo", "u")
+        told = f"{number} value{'' if number == 1 else 's'} changed ({undo} undoes it)"
         self.app.notify(f"{preset.name}: {told if number else 'it is so already'}", markup=False)
         self.dismiss(number)
 

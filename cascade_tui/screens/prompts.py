@@ -30,6 +30,7 @@ from cascade_tui.draft_prompts import (
 )
 from cascade_tui.widgets.glyphs import GLYPHS, fit, printable
 from cascade_tui.widgets.prompt_editor import PromptEditor
+from cascade_tui.widgets.shown_keys import shown_key
 from engine.config.fields import TrainingConfig
 from engine.config.problems import Edit, Problem
 from engine.config.prompts import SINGLE_PROMPT, check_prompts, prompt_key
@@ -142,7 +143,8 @@ class PromptsScreen(ModalScreen[str | None]):
 
     def _show_around(self) -> None:
         home = home_of(self.draft)
-        words = home.words if home.has_begun else f"no library yet: a begins {home.words}"
+        add = shown_key("prompts.add", "a")
+        words = home.words if home.has_begun else f"no library yet: {add} begins {home.words}"
         self.query_one("#title", Static).update(printable(f"Prompts  ·  {words}"))
         config = self.draft.read().config
         draws = self.query_one("#draws", Static)
@@ -219,7 +221,8 @@ class PromptsScreen(ModalScreen[str | None]):
         prompt = self.prompt
         if prompt is not None:
             remove_prompt(self.draft, prompt)
-            self.notify(f"{printable(prompt.name)} is drawn no more; u undoes", markup=False)
+            undo = shown_key("prompts.undo", "u")
+            self.notify(f"{printable(prompt.name)} is drawn no more; {undo} undoes", markup=False)
             self._show()
 
     def action_move(self, by: Literal[-1, 1]) -> None:

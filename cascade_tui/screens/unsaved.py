@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from rich.text import Text
 from textual import on
@@ -22,6 +22,9 @@ from cascade_tui.widgets.glyphs import GLYPHS, printable
 from cascade_tui.widgets.shown_keys import shown_key
 from engine.config.documents import format_of
 from engine.config.problems import Problem
+
+if TYPE_CHECKING:
+    from cascade_tui.screens.configure import ConfigureScreen
 
 Answer = Literal["overwrite", "reload", "save", "discard", "cancel"]
 
@@ -197,6 +200,18 @@ class UnsavedEdits(Question):
 
     def __init__(self, path: Path) -> None:
         super().__init__(f"{path} has edits that are not saved.")
+
+
+def ask_about_edits(form: ConfigureScreen, act: Callable[[], None]) -> None:
+    """Ask about the form's edits, and act once they are saved or given up."""
+
+    def answered(answer: Answer | None) -> None:
+        if answer == "save" and form.draft.changed_on_disk():
+            form.action_save()
+        elif answer == "discard" or (answer == "save" and form.save()):
+            act()
+
+    form.app.push_screen(UnsavedEdits(form.draft.document.path), answered)
 
 
 class LaunchRefused(ModalScreen[str | None]):

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from textual.widgets import Static
 
 from cascade_tui.widgets.glyphs import GLYPHS, READY, printable
+from cascade_tui.widgets.shown_keys import shown_key
 from engine.config.problems import Problem
 
 
@@ -28,8 +29,9 @@ def describe_verdict(
             if any(p.severity == severity for p in problems)
         ]
         if not any(problem.severity == "error" for problem in problems):
-            words.insert(0, f"{READY} ready to launch (L)")
-    return "  ".join([*words, *(["• not saved (w)"] if is_changed else [])])
+            words.insert(0, f"{READY} ready to launch ({shown_key('configure.launch', 'L')})")
+    unsaved = f"• not saved ({shown_key('configure.save', 'w')})"
+    return "  ".join([*words, *([unsaved] if is_changed else [])])
 
 
 def _counted(glyph: str, number: int, noun: str) -> str:
