@@ -25,6 +25,7 @@ from cascade_tui.arguments import (
     existing_config,
     existing_run,
     is_interactive,
+    is_terminal,
     notify_by,
     overrides,
 )
@@ -116,7 +117,7 @@ def main_parser() -> argparse.ArgumentParser:
         description="Fine-tune the Stable Cascade Stage C prior from a terminal.",
         epilog=f"commands (each has its own --help):\n{table}\n\n"
         "Keys of the app are chosen in ~/.config/cascade-tui/keys.toml: see `cascade-tui keys`.\n"
-        "Without a terminal, or with TERM=dumb, it works as with --no-ui.",
+        "Without a terminal it works as with --no-ui.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
@@ -147,8 +148,7 @@ def _open(options: argparse.Namespace) -> int:
     path = config_path(options.path, options)
     is_headless = options.no_ui or not is_interactive()
     if path is None and is_headless:
-        main_parser().print_help(sys.stderr)
-        return exit_codes.USAGE
+        raise UsageError(_without_app())
     if path is not None and not path.exists():
         raise UsageError(f"there is no file, folder or command {path}{_nearest_command(path)}")
     config, run_directory = None, None
@@ -172,6 +172,8 @@ def _open(options: argparse.Namespace) -> int:
             theme=options.theme,
             pictures=options.pictures,
         )
+    if config is not None and not options.no_ui and is_terminal():
+        raise UsageError(_without_app())  # who wanted to look at a config is not to train it
     if options.readonly and config is not None:
         raise UsageError("--readonly starts no run: leave it out, or open the config in a terminal")
     from cascade_tui import headless
@@ -180,6 +182,15 @@ def _open(options: argparse.Namespace) -> int:
         return headless.run_headless(config, overrides(options))
     assert run_directory is not None
     return headless.attach_headless(existing_run(run_directory))
+
+
+def _without_app() -> str:
+    """Why the app is not shown here, and what there is in its place."""
+    why = "TERM=dumb cannot show the app" if is_terminal() else "there is no terminal for the app"
+    return (
+        f"{why}: `cascade-tui --no-ui PATH` trains a config or follows a run in lines of text, "
+        "`cascade-tui status --watch` watches runs (--help tells more)"
+    )
 
 
 def _first_positional(argv: Sequence[str]) -> int | None:

@@ -313,6 +313,13 @@ class ConfigureScreen(DraftScreen):
 
         self.app.push_screen(PromptsScreen(self.draft), self._came_back)
 
+    def action_accelerate(self) -> None:
+        """See how the run will be started, and on what."""
+        from cascade_tui.screens.accelerate import AccelerateScreen
+
+        screen = AccelerateScreen(self.draft, environment=self.environment)
+        self.app.push_screen(screen, self._came_back)
+
     def action_raw_text(self) -> None:
         """Edit the text of the file that the highlighted field stands in, at its line."""
         from cascade_tui.screens.raw_text import RawTextScreen

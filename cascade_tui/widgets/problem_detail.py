@@ -19,6 +19,15 @@ from engine.config.problems import Problem
 
 _COLOURS = {"error": "$text-error", "warning": "$text-warning", "hint": "$text-accent"}
 
+_PROMPTS, _ACCELERATE = ("V", "lists the prompts"), ("a", "shows how the run is started")
+_OWN_SCREENS = {
+    "validation_prompt": _PROMPTS,
+    "validation_prompt_library": _PROMPTS,
+    "num_processes": _ACCELERATE,
+    "accelerate_config_file": _ACCELERATE,
+}
+"""Options that have a screen of their own, with its key in the form."""
+
 
 class ProblemDetail(RowWidget, can_focus=True):
     """Help, unit, range and default of a field; its problems come first when there are any.
@@ -126,6 +135,10 @@ def _describe(field: Field, problems: Sequence[Problem], styles: dict[str, str])
     for name, value in _facts(field, field.option):
         text.append(f"{name:<9}", "dim")
         text.append(value + "\n")
+    if field.name in _OWN_SCREENS:
+        key, words = _OWN_SCREENS[field.name]
+        text.append(f"{key} ", "bold")
+        text.append(f"{words}\n")
     return text
 
 
