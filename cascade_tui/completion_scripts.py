@@ -232,8 +232,11 @@ function __cascade_tui_at --argument-names wanted
     test "$path" = "$wanted"
 end
 function __cascade_tui_configs
-    __fish_complete_suffix .toml
-    __fish_complete_suffix .json
+    # From fish 3.2 on a suffix only puts its files first: the others are left out here.
+    begin
+        __fish_complete_suffix .toml
+        __fish_complete_suffix .json
+    end | string match -r '^[^\t]*(?:/|\.toml|\.json)(?:\t.*)?$'
 end
 function __cascade_tui_runs
     for found in */status.json */*/status.json */*/*/status.json

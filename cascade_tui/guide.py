@@ -29,11 +29,21 @@ DEFAULT_STEPS: Mapping[Purpose, int] = MappingProxyType(
 )
 MAX_STEPS = 1_000_000
 
-# Images a second that a length in hours is turned into steps with: cautious guesses, no timings.
-_RATES = {
-    "lora-12gb-lite": 1.5, "lora-16gb": 0.7, "lora-24gb": 1.5, "lora-80gb": 6.0,
-    "full-24gb-lite": 1.5, "full-48gb": 1.0, "full-80gb": 4.0,
-}  # fmt: skip
+_TIMED_PICTURES = 4
+# Seconds a step of four pictures of 1024 px took on one H100, by flavour, type and precision.
+_MEASURED_SECONDS = {
+    ("stage-c", "lora", "int8-torchao"): 0.75,
+    ("stage-c-lite", "lora", "int8-torchao"): 0.41,
+    ("stage-c-lite", "full", "no_change"): 0.41,
+}
+_GUESSED_SECONDS = {
+    ("stage-c", "lora"): 0.7,
+    ("stage-c", "full"): 1.3,
+    ("stage-c-lite", "lora"): 0.41,
+    ("stage-c-lite", "full"): 0.41,
+}
+# What a card of so many GB does in the time of an H100: guessed, and told with every estimate.
+_CARD_SHARES = ((70.0, 1.0), (40.0, 0.35), (20.0, 0.25), (14.0, 0.15), (0.0, 0.1))
 _SOLD_SHARE = 0.97
 _LITE_UNQUANTISED_BELOW_GB = 18
 _LORA: Mapping[Purpose, tuple[int, str, str]] = MappingProxyType(
@@ -164,7 +174,7 @@ def guide(answers: Answers) -> Guided:
         rank, target, why = _LORA[purpose]
         values |= {"lora_rank": rank, "lora_alpha": float(rank), "lora_target": target}
         reasons.append(f"rank {rank} on {target}: {why}")
-    steps, why = _steps_of(answers.length, preset, values)
+    steps, why = _steps_of(answers, values)
     values |= _within(values, steps)
     reasons += [why, _captions(answers.count)]
     return Guided(_config_text(answers, values, reasons), tuple(reasons), steps)
@@ -196,16 +206,25 @@ def _choose_preset(answers: Answers) -> tuple[Preset, list[str]]:
     return smallest, reasons
 
 
-def _steps_of(length: Length, preset: Preset, values: Mapping[str, Any]) -> tuple[int, str]:
+def _steps_of(answers: Answers, values: Mapping[str, Any]) -> tuple[int, str]:
     images_per_step = values["train_batch_size"] * values["gradient_accumulation_steps"]
+    length = answers.length
     if length.steps is not None:
         return length.steps, f"{length.steps:,} steps of {images_per_step} pictures, as you say"
     assert length.seconds is not None
-    rate = _RATES[preset.name]
-    steps = max(1, min(MAX_STEPS, int(length.seconds * rate / images_per_step)))
+    kind = (values["model_flavour"], values["model_type"])
+    precision = values.get("base_model_precision", "no_change")
+    measured = _MEASURED_SECONDS.get((*kind, precision))
+    on_h100 = measured or _GUESSED_SECONDS[kind]
+    share = next(share for least, share in _CARD_SHARES if answers.card_gb >= least)
+    seconds = on_h100 / share * images_per_step / _TIMED_PICTURES
+    steps = max(1, min(MAX_STEPS, int(length.seconds / seconds)))
+    source = "measured" if measured else "guessed"
+    card = "taken for one" if share == 1 else f"taken for {share:g} of one"
     return steps, (
-        f"{steps:,} steps of {images_per_step} pictures, guessing {rate:g} pictures a second; "
-        "Monitor tells the true time"
+        f"about {steps:,} steps of {images_per_step} pictures. This is an estimate: {on_h100:g} s "
+        f"for {_TIMED_PICTURES}, {source} on an H100, and this card {card}; Monitor tells the "
+        "true time"
     )
 
 

@@ -29,3 +29,12 @@ def shipped_path(name: str) -> Path:
 def example_configs() -> tuple[Path, ...]:
     """The example configs to begin from, by name."""
     return tuple(sorted(shipped_path("examples").glob("*.toml")))
+
+
+def free_path(wanted: Path) -> Path:
+    """``wanted``, or the first of its name with -2, -3 … that is not taken."""
+    candidate, number = wanted, 1
+    while candidate.exists():
+        number += 1
+        candidate = wanted.with_name(f"{wanted.stem}-{number}{wanted.suffix}")
+    return candidate

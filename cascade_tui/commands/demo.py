@@ -6,8 +6,9 @@ import argparse
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -51,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
     """Build, train, and say what came of it; returns the run's exit code."""
     output = Path(args.output).expanduser().absolute()
     try:
-        demo = prepare(output)
+        demo = prepare(output, partial(print, flush=True))
     except DemoError as error:
         print(f"cascade-tui demo: {error}", file=sys.stderr)
         return exit_codes.COULD_NOT_LAUNCH
@@ -90,8 +91,9 @@ class Demo:
         return changed
 
 
-def prepare(output: Path) -> Demo:
-    """Make the model and the config below `output`, unless they are there.
+def prepare(output: Path, report: Callable[[str], None]) -> Demo:
+    """Make the model and the config below `output`, unless they are there; `report` gets a line
+    a part.
 
     Raises:
         DemoError: the folder cannot be written, or the model cannot be built.
@@ -101,8 +103,8 @@ def prepare(output: Path) -> Demo:
     try:
         source = shipped_path("demo")
         output.mkdir(parents=True, exist_ok=True)
-        print(f"the tiny model, in {output / 'stage-c-tiny'}:", flush=True)
-        _build_model(output / "stage-c-tiny", source)
+        report(f"the tiny model, in {output / 'stage-c-tiny'}:")
+        _build_model(output / "stage-c-tiny", source, report)
         config = write_config(output, source)
     except ShippedFileError as error:
         raise DemoError(str(error)) from error
@@ -157,18 +159,24 @@ def summary(demo: Demo) -> list[str]:
     return lines
 
 
-def _build_model(destination: Path, source: Path) -> None:
+def _build_model(destination: Path, source: Path, report: Callable[[str], None]) -> None:
     """Build the model in a process of its own: this one never loads torch."""
     command = [sys.executable, "-m", "engine.tiny.build", str(destination)]
-    with tempfile.TemporaryFile("w+") as errors:
+    with (
         # Libraries warn on stderr about parts that are not used here; shown only after a failure.
-        done = subprocess.run(
+        tempfile.TemporaryFile("w+") as errors,
+        subprocess.Popen(
             [*command, "--source", str(source)],
             stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
             stderr=errors,
-            check=False,
-        )
-        if done.returncode == 0:
+            text=True,
+        ) as building,
+    ):
+        assert building.stdout is not None
+        for line in building.stdout:
+            report(line.rstrip("\n"))
+        if building.wait() == 0:
             return
         errors.seek(0)
         tail = errors.read().splitlines()[-_NUM_ERROR_LINES:]

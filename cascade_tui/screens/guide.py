@@ -31,6 +31,7 @@ from cascade_tui.guide import (
     guide,
     parse_length,
 )
+from cascade_tui.shipped_files import free_path
 from cascade_tui.widgets.choice import Choice
 from cascade_tui.widgets.glyphs import GLYPHS, READY, printable
 from engine.config.backends import BACKEND_OPTIONS
@@ -172,7 +173,7 @@ class GuideScreen(ModalScreen[Path | None]):
     def on_mount(self) -> None:
         """Begin with the folder; look for GPUs meanwhile."""
         self._text("length", f"{DEFAULT_STEPS[self._purpose]} steps")
-        self._text("path", _free_name())
+        self._text("path", str(free_path(Path("my-run.toml"))))
         self.query_one("#folder", Input).focus()
         if self._environment is None:
             self._probe()
@@ -352,11 +353,3 @@ def _told(counted: _Counted | None) -> tuple[str, bool]:
     more = "" if count.is_all else "more than "
     images = f"{count.num_images:,} picture{'s' * (count.num_images != 1)}"
     return f"{READY} {more}{images}, {count.num_captions:,} with a .txt beside them", False
-
-
-def _free_name() -> str:
-    number, candidate = 1, Path("my-run.toml")
-    while candidate.exists():
-        number += 1
-        candidate = Path(f"my-run-{number}.toml")
-    return str(candidate)

@@ -41,7 +41,15 @@ class RunsScreen(Screen[None]):
         Binding("y", "copy", "Copy path", show=False, id="runs.copy"),
         Binding("slash", "filter", "Filter", key_display="/", id="runs.filter"),
         Binding("o", "begin", "Begin", tooltip="open a path, or begin anew", id="runs.begin"),
-        Binding("d", "demo", "Demo", show=False, tooltip="how to train the demo", id="runs.demo"),
+        Binding("d", "demo", "Demo", show=False, tooltip="train the demo", id="runs.demo"),
+        Binding(
+            "p",
+            "preset",
+            "Preset",
+            show=False,
+            tooltip="a new config from a preset",
+            id="runs.preset",
+        ),
         Binding("escape", "clear", "All runs", show=False, id="runs.clear"),
     ]
     DEFAULT_CSS = """
@@ -165,9 +173,43 @@ class RunsScreen(Screen[None]):
         self._owner.show_welcome()
 
     def action_demo(self) -> None:
-        """Say how to train the demo; its command is on the clipboard then."""
-        self.app.copy_to_clipboard("cascade-tui demo")
-        self.notify("q, then: cascade-tui demo (it is on the clipboard)", markup=False)
+        """Train the demo, and watch it."""
+        from cascade_tui.commands.demo import DEFAULT_OUTPUT
+        from cascade_tui.screens.demo import DemoScreen
+
+        if not self._owner.refuses_writing():
+            self.app.push_screen(DemoScreen(self.root / DEFAULT_OUTPUT), self._demo_begun)
+
+    def _demo_begun(self, run: RunDirectory | None) -> None:
+        if run is not None:
+            self._owner.open_run(run)
+
+    def action_preset(self) -> None:
+        """Begin a config from a preset; nothing is written before it is saved."""
+        from cascade_tui.draft import Draft
+        from cascade_tui.shipped_files import example_configs, free_path
+        from engine.config.documents import Document
+
+        form = self._owner.form
+        if form is not None and form.draft.is_changed:
+            self.notify("the open config has edits that are not saved: save or undo them first")
+            return
+        path = free_path(Path("my-run.toml"))
+        draft = Draft(Document(path, "", "toml"))
+        draft.replace_text(path, example_configs()[0].read_text(encoding="utf-8"))
+        self._owner.open_draft(draft)
+        form = self._owner.form
+        assert form is not None
+        form.call_later(form.action_presets)
+
+    def _guide(self) -> None:
+        from cascade_tui.screens.guide import GuideScreen
+
+        self.app.push_screen(GuideScreen(self._owner.environment), self._guided)
+
+    def _guided(self, path: Path | None) -> None:
+        if path is not None:
+            self._owner.open_config(path)
 
     def action_compare(self) -> None:
         """Compare the marked runs; one marked run with that under the cursor."""
@@ -189,7 +231,13 @@ class RunsScreen(Screen[None]):
             self.app.push_screen(CompareRunsScreen(runs, names))
 
     def action_copy_config(self) -> None:
-        """Copy the run's config to a new file with an output_dir of its own, and edit it."""
+        """Copy the run's config to a new file with an output_dir of its own, and edit it.
+
+        Without any run the guide makes a config.
+        """
+        if self._reports == []:
+            self._guide()
+            return
         if self.chosen is None or self._owner.refuses_writing():
             return
         try:
@@ -260,11 +308,11 @@ def count_of(number: int) -> str:
 
 def _how_to_begin() -> str:
     """What stands where the runs would."""
-    begin, new = shown_key("runs.begin", "o"), shown_key("welcome.guide", "n")
     keys = {
-        f"{begin}, then {new}": "a config for your own pictures, from four answers",
-        begin: "an example to begin from, or a path to open",
-        shown_key("runs.demo", "d"): "how to train the demo, a tiny model",
+        shown_key("runs.demo", "d"): "train the demo: a tiny model, in minutes, on any machine",
+        shown_key("runs.clone", "n"): "a config for your own pictures, from four answers",
+        shown_key("runs.preset", "p"): "a config from a preset",
+        shown_key("runs.begin", "o"): "an example to begin from, or a path to open",
         shown_key("app.palette", "ctrl+p"): "everything that can be done here",
     }
     width = max(map(len, keys))

@@ -14,7 +14,7 @@ from textual.screen import Screen
 from textual.widgets import Footer, Input, OptionList, Static
 from textual.widgets.option_list import Option as ListOption
 
-from cascade_tui.shipped_files import example_configs
+from cascade_tui.shipped_files import example_configs, free_path
 from cascade_tui.widgets.shown_keys import shown_key
 from engine.run.files import atomic_write_text
 
@@ -88,7 +88,7 @@ class WelcomeScreen(Screen[None]):
             return
         self._example = self._examples[event.option_index - 2]
         path = self.query_one(Input)
-        path.value = _free_name(self._example)
+        path.value = str(free_path(Path(self._example.name)))
         path.cursor_position = len(path.value)
         self._say("enter writes the example there and opens it")
         path.focus()
@@ -147,12 +147,3 @@ class WelcomeScreen(Screen[None]):
 
     def _say(self, text: str) -> None:
         self.query_one("#wrong", Static).update(text)
-
-
-def _free_name(example: Path) -> str:
-    """A name for a copy in the working directory that is not taken."""
-    candidate, number = Path(example.name), 1
-    while candidate.exists():
-        number += 1
-        candidate = Path(f"{example.stem}-{number}{example.suffix}")
-    return str(candidate)

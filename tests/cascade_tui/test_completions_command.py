@@ -125,6 +125,12 @@ def test_every_command_option_and_key_is_in_the_script(shell):
         assert word in script
 
 
+def test_fish_offers_configs_and_folders_and_no_other_file():
+    [pattern] = re.findall(r"string match -r '(\^.*)'", printed("fish"))
+    offered = ["one.toml", "two.json\ta config", "out/", "out/x/\tDirectory", "notes.txt", "a\t/"]
+    assert [line for line in offered if re.search(pattern, line)] == offered[:4]
+
+
 def test_the_tree_knows_what_each_argument_is():
     by_path = {node.path: node for node in TREE}
     assert set(by_path) >= {"", *COMMANDS}
@@ -164,7 +170,7 @@ def test_shells_that_are_here_take_the_script(shell, check, tmp_path):
         text = re.sub(r"\\.|#.*", "", script.read_text())
         assert text.count("'") % 2 == 0
         if shell == "fish":
-            blocks = re.findall(r"^\s*(function|for|if)\b", text, re.M)
+            blocks = re.findall(r"^\s*(function|for|if|begin)\b", text, re.M)
             assert len(blocks) == len(re.findall(r"^\s*end\b", text, re.M))
         return
     subprocess.run([program, check, str(script)], check=True)

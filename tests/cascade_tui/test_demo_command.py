@@ -109,7 +109,7 @@ def test_a_missing_shipped_file_is_named() -> None:
 def test_an_output_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     with pytest.raises(DemoError, match="choose another --output"):
-        prepare(tmp_path / "demo")
+        prepare(tmp_path / "demo", print)
 
 
 def test_an_output_that_is_a_file_is_named_and_kept(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from cascade_tui.guide import (
     FolderCount,
     GuideError,
     Length,
+    Purpose,
     guide,
     parse_length,
 )
@@ -71,6 +72,24 @@ def test_the_text_tells_the_reasons_and_a_card_too_small_for_a_full_tune_gets_a_
     assert 'model_type = "lora"' in made.text
     assert all(f"#   {reason}" in made.text for reason in made.reasons)
     assert 'model_type = "full"' in guide(replace(answers, card_gb=80)).text
+
+
+@pytest.mark.parametrize(
+    ("purpose", "card", "steps", "told"),
+    [
+        # 7200 s, and 8 pictures a step: 0.75 s for 4 on an H100, a quarter of one here
+        ("style", 24, 1200, "estimate: 0.75 s for 4, measured on an H100, and this card taken for"),
+        ("style", 80, 5142, "estimate: 0.7 s for 4, guessed on an H100, and this card taken for"),
+        ("full", 24, 548, "0.41 s for 4, measured on an H100, and this card taken for 0.25 of one"),
+    ],
+)
+def test_hours_become_steps_by_what_was_measured_and_it_is_called_an_estimate(
+    tmp_path: Path, purpose: Purpose, card: int, steps: int, told: str
+):
+    answers = Answers(tmp_path, FolderCount(100, 100), purpose, card, Length(seconds=7200.0))
+    made = guide(answers)
+    assert made.steps == steps
+    assert any(told in reason for reason in made.reasons)
 
 
 @pytest.mark.parametrize(

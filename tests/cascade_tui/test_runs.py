@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 from form_pilot import checked_form, until
-from form_project import ENVIRONMENT, write_project
+from form_project import CONFIG, ENVIRONMENT, write_project
 from textual.pilot import Pilot
-from textual.widgets import Static
+from textual.widgets import OptionList, Static
 
 from cascade_tui.app import CascadeApp
 from cascade_tui.screens.compare_runs import CompareRunsScreen, _read_one, describe
+from cascade_tui.screens.demo import DemoScreen
+from cascade_tui.screens.guide import GuideScreen
 from cascade_tui.screens.monitor import MonitorScreen
+from cascade_tui.screens.presets import PresetsScreen
 from cascade_tui.screens.runs import RunsScreen
 from cascade_tui.screens.welcome import WelcomeScreen
+from cascade_tui.shipped_files import shipped_path
 from cascade_tui.widgets.line_chart import LineChart
 from cascade_tui.widgets.run_table import RunTable, make_row
 from engine.config.frozen import freeze
 from engine.config.loading import load_project
 from engine.run.paths import RunDirectory
+from engine.tiny import build
 from tests.cascade_tui.run_fixture import write_run
 
 
@@ -67,13 +73,61 @@ async def test_a_finished_run_is_not_resumed_and_the_path_is_copied():
         await until(pilot, lambda: _said(pilot, "nothing to resume"))
 
 
-async def test_without_runs_it_leads_to_the_examples_and_the_demo():
+def _write_tiny_model(folder: Path) -> None:
+    """A folder that the builder takes for the model that it made."""
+    folder.mkdir(parents=True)
+    source = shipped_path("demo")
+    receipt = build._receipt(source, source / build.PHOTOGRAPHS_NAME) | {"files": {}}
+    (folder / build.RECEIPT_NAME).write_text(json.dumps(receipt))
+
+
+async def test_without_runs_d_starts_the_demo_and_leads_to_its_run():
+    write_project(Path())
+    _write_tiny_model(Path("demo-output/stage-c-tiny"))
+    config = Path("demo-output/demo.toml")  # one that is there is kept
+    config.write_text('lora_rank = "no"')
     async with CascadeApp().run_test(size=(80, 24)) as pilot:
         assert await _lines(pilot) == []
-        assert "o  " in str(pilot.app.screen.query_one("#empty", Static).render())
+        assert "d       train the demo" in str(pilot.app.screen.query_one("#empty").render())
+        await pilot.press("d", "escape")
+        assert not Path("demo-output/run").exists()
         await pilot.press("d")
-        assert pilot.app.clipboard == "cascade-tui demo"
-        await pilot.press("o")
+        await until(pilot, lambda: isinstance(pilot.app.screen, DemoScreen))
+        question = pilot.app.screen
+        await pilot.press("enter")
+        news = question.query_one("#news", Static)
+        await until(pilot, lambda: "not started" in str(news.render()))
+        assert "lora_rank" in str(news.render())
+        config.write_text(CONFIG)
+        write_run(Path("demo-output/run"), "running")  # as if it went on from an earlier time
+        await pilot.press("enter")
+        await until(pilot, lambda: pilot.app.run_directory is not None)
+        assert pilot.app.run_directory.root == Path("demo-output/run").absolute()
+        await until(pilot, lambda: pilot.app.screen is pilot.app.monitor)
+
+
+async def test_without_runs_n_asks_for_a_folder_p_for_a_preset_and_o_shows_examples():
+    async with CascadeApp(environment=ENVIRONMENT).run_test(size=(80, 24)) as pilot:
+        await _lines(pilot)
+        await pilot.press("n")
+        await until(pilot, lambda: isinstance(pilot.app.screen, GuideScreen))
+        assert pilot.app.screen.focused is pilot.app.screen.query_one("#folder")
+        await pilot.press("escape", "p")
+        await until(pilot, lambda: isinstance(pilot.app.screen, PresetsScreen))
+        await until(pilot, lambda: pilot.app.screen.query_one(OptionList).option_count)
+        await pilot.press("enter")
+        form = pilot.app.form
+        await until(pilot, lambda: pilot.app.screen is form)
+        assert not Path("my-run.toml").exists()
+        await pilot.press("1")
+        await until(pilot, lambda: isinstance(pilot.app.screen, RunsScreen))
+        await pilot.press("p")  # the config is not saved: it is not thrown away
+        await until(pilot, lambda: _said(pilot, "not saved"))
+        await pilot.press("2")
+        await until(pilot, lambda: pilot.app.screen is form)
+        await pilot.press("w")
+        await until(pilot, lambda: Path("my-run.toml").exists())
+        await pilot.press("1", "o")
         await until(pilot, lambda: isinstance(pilot.app.screen, WelcomeScreen))
 
 
