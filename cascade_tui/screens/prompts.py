@@ -30,6 +30,7 @@ from cascade_tui.draft_prompts import (
 )
 from cascade_tui.widgets.glyphs import GLYPHS, fit, printable
 from cascade_tui.widgets.prompt_editor import PromptEditor
+from cascade_tui.widgets.shown_keys import shown_key
 from engine.config.fields import TrainingConfig
 from engine.config.problems import Edit, Problem
 from engine.config.prompts import SINGLE_PROMPT, check_prompts, prompt_key
@@ -142,7 +143,8 @@ class PromptsScreen(ModalScreen[str | None]):
 
     def _show_around(self) -> None:
         home = home_of(self.draft)
-        words = home.words if home.has_begun else f"no library yet: a begins {home.words}"
+        add = shown_key("prompts.add", "a")
+        words = home.words if home.has_begun else f"no library yet: {add} begins {home.words}"
         self.query_one("#title", Static).update(printable(f"Prompts  ·  {words}"))
         config = self.draft.read().config
         draws = self.query_one("#draws", Static)
@@ -152,7 +154,7 @@ class PromptsScreen(ModalScreen[str | None]):
         if home.refusal:
             empty.update(printable(f"{GLYPHS['error']} {home.refusal}"))
         elif not self._prompts:
-            words = f"No prompts yet, so no pictures are drawn.\na adds one to {home.words}."
+            words = f"No prompts yet, so no pictures are drawn.\n{add} adds one to {home.words}."
             empty.update(printable(words, keep_lines=True))
 
     # -- edits ---------------------------------------------------------------------------------
@@ -195,6 +197,12 @@ class PromptsScreen(ModalScreen[str | None]):
             self.notify(str(failure), severity="error", markup=False)
             return
         self._leave_editor(name)
+
+    def on_descendant_focus(self) -> None:
+        """A click elsewhere ends editing."""
+        editor = self.query_one(PromptEditor)
+        if editor.display and self.focused and editor not in self.focused.ancestors:
+            editor.settle()
 
     @on(PromptEditor.Left)
     def _left(self) -> None:

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from cascade_tui.launch_plan import LaunchPlan
 from cascade_tui.widgets.glyphs import GLYPHS, printable
+from cascade_tui.widgets.shown_keys import shown_key
 from engine.config.problems import Problem
 
 
@@ -28,7 +29,8 @@ def describe_plan(plan: LaunchPlan, problems: Sequence[Problem]) -> Group:
     parts += [_heading(f"GPUs of this machine: {len(plan.gpus)}"), _gpus(plan), Text()]
     facts = [(label, _text(words)) for label, words in _facts(plan)]
     parts += [_heading("What follows"), _columns(facts, "dim"), Text()]
-    parts += [_heading("The command of the run's supervisor (y copies it)")]
+    copy = shown_key("accelerate.copy", "y")
+    parts += [_heading(f"The command of the run's supervisor ({copy} copies it)")]
     parts.append(_text(_wrapped_command(plan.command)))
     return Group(*parts)
 
