@@ -138,5 +138,9 @@ def write_output(path: Path, content: bytes) -> None:
 
 def is_interactive() -> bool:
     """Whether there is a terminal here on which the app could be shown."""
-    is_terminal = sys.stdin.isatty() and sys.stdout.isatty()
-    return is_terminal and os.environ.get("TERM") != "dumb"
+    return is_terminal() and os.environ.get("TERM") != "dumb"
+
+
+def is_terminal() -> bool:
+    """Whether a person at a terminal started this; the app reads stdin and draws on stderr."""
+    return all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr))

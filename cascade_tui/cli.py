@@ -7,6 +7,7 @@ or a run directory; a path that is called like a subcommand is written ./status.
 from __future__ import annotations
 
 import argparse
+import gc
 import importlib
 import io
 import os
@@ -24,6 +25,7 @@ from cascade_tui.arguments import (
     existing_config,
     existing_run,
     is_interactive,
+    is_terminal,
     notify_by,
     overrides,
 )
@@ -66,12 +68,16 @@ _OPTIONS_WITH_VALUE = (
     "--theme",
     "--pictures",
 )
+# What a command imports stays: to look through it again and again costs a tenth of its time.
+_RARE_COLLECTION = 50_000
 _THEMES = ("dark", "light", "high-contrast", "colour-blind")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code (see `exit_codes`), or exits on a wrong one."""
     argv = list(sys.argv[1:] if arguments is None else arguments)
+    # None of them is ours, and to look for them is to read the metadata of every package.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A locale that lacks a sign, a path that is no UTF-8: escaped as on stderr, not a crash.
         sys.stdout.reconfigure(errors="backslashreplace")
@@ -92,6 +98,7 @@ def _run(argv: list[str]) -> int:
     position = _first_positional(argv)
     if position is None or argv[position] not in COMMANDS:
         return _open(main_parser().parse_args(argv))
+    gc.set_threshold(_RARE_COLLECTION)
     name = argv[position]
     module = importlib.import_module(f"cascade_tui.commands.{COMMANDS[name][0]}")
     parser = argparse.ArgumentParser(prog="cascade-tui")
@@ -110,7 +117,7 @@ def main_parser() -> argparse.ArgumentParser:
         description="Fine-tune the Stable Cascade Stage C prior from a terminal.",
         epilog=f"commands (each has its own --help):\n{table}\n\n"
         "Keys of the app are chosen in ~/.config/cascade-tui/keys.toml: see `cascade-tui keys`.\n"
-        "Without a terminal, or with TERM=dumb, it works as with --no-ui.",
+        "Without a terminal it works as with --no-ui.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
@@ -141,8 +148,7 @@ def _open(options: argparse.Namespace) -> int:
     path = config_path(options.path, options)
     is_headless = options.no_ui or not is_interactive()
     if path is None and is_headless:
-        main_parser().print_help(sys.stderr)
-        return exit_codes.USAGE
+        raise UsageError(_without_app())
     if path is not None and not path.exists():
         raise UsageError(f"there is no file, folder or command {path}{_nearest_command(path)}")
     config, run_directory = None, None
@@ -166,6 +172,8 @@ def _open(options: argparse.Namespace) -> int:
             theme=options.theme,
             pictures=options.pictures,
         )
+    if config is not None and not options.no_ui and is_terminal():
+        raise UsageError(_without_app())  # who wanted to look at a config is not to train it
     if options.readonly and config is not None:
         raise UsageError("--readonly starts no run: leave it out, or open the config in a terminal")
     from cascade_tui import headless
@@ -174,6 +182,15 @@ def _open(options: argparse.Namespace) -> int:
         return headless.run_headless(config, overrides(options))
     assert run_directory is not None
     return headless.attach_headless(existing_run(run_directory))
+
+
+def _without_app() -> str:
+    """Why the app is not shown here, and what there is in its place."""
+    why = "TERM=dumb cannot show the app" if is_terminal() else "there is no terminal for the app"
+    return (
+        f"{why}: `cascade-tui --no-ui PATH` trains a config or follows a run in lines of text, "
+        "`cascade-tui status --watch` watches runs (--help tells more)"
+    )
 
 
 def _first_positional(argv: Sequence[str]) -> int | None:

@@ -19,9 +19,11 @@ from textual.widgets import Input, TextArea
 import cascade_tui.screens
 import cascade_tui.widgets
 from cascade_tui.app import CascadeApp
-from cascade_tui.keymap import Keymap, KeyProblem, in_words, typed_by
+from cascade_tui.keymap import TAKEN, Keymap, KeyProblem, in_words, typed_by
 
 _WAY_OUT = "app.quit"
+_TYPED_IN = ("change", "editor", "guide", "prompt", "source", "text")
+"""What the ids begin with of parts in which a text field has the focus."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +35,6 @@ class Action:
     keys: tuple[str, ...]
     description: str
     action: str
-
-    @property
-    def types(self) -> bool:
-        """Whether one of its own keys is a character that a text field would take."""
-        return any(typed_by(key) for key in self.keys if key != "space")
 
 
 @cache
@@ -106,6 +103,12 @@ def check_keys(chosen: Mapping[str, tuple[str, ...]], path: Path) -> list[KeyPro
     if chosen.get(_WAY_OUT, ("q",)) == ():
         fix = "give it another key"
         problems.append(KeyProblem(path, _WAY_OUT, "without a key there is no way out", fix))
+    for action in actions():
+        for key in chosen.get(action.id, ()):
+            if key in TAKEN and key not in action.keys:
+                what = f'"{key}" may never arrive: to the terminal it is {TAKEN[key]}'
+                fix = "choose another key"
+                problems.append(KeyProblem(path, action.id, what, fix, is_warning=True))
     return problems + _typed_keys(chosen, path) + _clashes(chosen, path)
 
 
@@ -119,11 +122,10 @@ def _typed_keys(chosen: Keymap, path: Path) -> list[KeyProblem]:
     }
     for part in _parts():
         own = _own_actions(part)
-        kinds = (part, *part.__subclasses__())
-        if any(action.types for kind in kinds for action in _own_actions(kind)):
-            continue  # where its own keys are characters, nothing is typed
         defaults = {key for action in own for key in action.keys}
         for action in own:
+            if action.id.partition(".")[0] not in _TYPED_IN:
+                continue
             for key in chosen.get(action.id, ()):
                 if key not in defaults and (typed_by(key) or key in used):
                     what = f'"{in_words(key)}" belongs to the text that is typed there'

@@ -37,7 +37,7 @@ _SHORT = {"escape": "esc", "pageup": "pgup", "pagedown": "pgdn", "delete": "del"
     **{"up": "↑", "down": "↓", "left": "←", "right": "→"}
 }
 _MODIFIERS = ("alt", "ctrl", "shift")
-_TAKEN = {
+TAKEN = {
     "ctrl+a": "the prefix of screen",
     "ctrl+b": "the prefix of tmux",
     "ctrl+h": "backspace in many terminals",
@@ -88,12 +88,22 @@ def chosen_keys(path: Path | None = None) -> ChosenKeys:
 
     Raises KeysFileError with everything that is wrong.
     """
-    chosen, warnings = chosen_by_id(path or keys_file())
-    if chosen:
-        from cascade_tui.key_table import whole_parts
+    path = path or keys_file()
+    try:
+        content = path.read_bytes()
+    except OSError:  # told, but for a file that is not there
+        return ChosenKeys({}, chosen_by_id(path)[1])
+    from cascade_tui.checked_keys import checked_before, keep_checked
 
-        chosen = whole_parts(chosen)
-    keymap = {id: as_textual(id, keys) for id, keys in chosen.items()}
+    known = checked_before(content)
+    if known is not None:
+        return ChosenKeys(known)
+    chosen, warnings = chosen_by_id(path)
+    from cascade_tui.key_table import whole_parts
+
+    keymap = {id: as_textual(id, keys) for id, keys in whole_parts(chosen).items()}
+    if not warnings:
+        keep_checked(content, keymap)
     return ChosenKeys(keymap, warnings)
 
 
@@ -155,7 +165,6 @@ def read_keys(path: Path) -> tuple[dict[str, tuple[str, ...]], list[KeyProblem]]
                 problems.append(KeyProblem(path, id, f'"{key}" is not a key', fix))
             else:
                 keys.append(name)
-                problems += _told_of_terminals(path, id, name)
         chosen[id] = tuple(dict.fromkeys(keys))
     return chosen, problems
 
@@ -166,13 +175,6 @@ def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
             yield from _flat(value, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}", value
-
-
-def _told_of_terminals(path: Path, id: str, key: str) -> Iterator[KeyProblem]:
-    taken = _TAKEN.get(key)
-    if taken:
-        message = f'"{key}" may never arrive: to the terminal it is {taken}'
-        yield KeyProblem(path, id, message, "choose another key", is_warning=True)
 
 
 def key_name(written: str) -> tuple[str, str]:

@@ -15,11 +15,13 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from tests.vt_screen import VtScreen
 
 _QUIET_SECONDS = 0.06
 _BURST_GAP_SECONDS = 0.004
+_WRITING = ("n_tty_write", "tty_write_lock")
 _ESCAPES = re.compile(
     rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|P[^\x1b]*\x1b\\|.)"
 )
@@ -41,8 +43,9 @@ _MODES_OFF = {
 class Terminal:
     """Runs ``command`` in a terminal of ``size`` (columns, rows), reading at once all it writes.
 
-    ``variables`` are added to the environment; None takes one away. ``chunks`` are (seconds since
-    the start, bytes), ``screen`` what they show. CPU and memory are of the whole process tree.
+    ``variables`` are added to the environment; None takes one away. It works in ``folder``.
+    ``chunks`` are (seconds since the start, bytes), ``screen`` what they show. CPU and memory are
+    of the whole process tree.
     """
 
     def __init__(
@@ -50,6 +53,7 @@ class Terminal:
         command: list[str],
         size: tuple[int, int],
         variables: Mapping[str, str | None] | None = None,
+        folder: Path | None = None,
     ) -> None:
         columns, rows = size
         added = {"TERM": "xterm-256color", "COLORTERM": "truecolor", "SSH_TTY": "/dev/pts/9"}
@@ -58,6 +62,7 @@ class Terminal:
         self.started = time.monotonic()
         self.pid, self._fd = pty.fork()
         if self.pid == 0:
+            os.chdir(folder or Path())
             os.execvpe(command[0], command, environment)
         fcntl.ioctl(self._fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
         self.termios_before = termios.tcgetattr(self._fd)
@@ -125,14 +130,14 @@ class Terminal:
                     return None
                 self._changed.wait(min(left, 0.5))
 
-    def shows(self, pattern: str, timeout: float = 60.0) -> str:
+    def shows(self, pattern: str, timeout: float = 30.0) -> str:
         """Wait until the screen shows a pattern; its text. AssertionError if it never does."""
         return self.wait_screen(
             lambda screen: re.search(pattern, screen.text) is not None, pattern, timeout
         )
 
     def wait_screen(
-        self, condition: Callable[[VtScreen], bool], wanted: str, timeout: float = 60.0
+        self, condition: Callable[[VtScreen], bool], wanted: str, timeout: float = 30.0
     ) -> str:
         """Wait until the screen is as wanted; its text. AssertionError if it never is."""
         with self._changed:
@@ -179,6 +184,44 @@ class Terminal:
         """Read again."""
         self._is_reading.set()
 
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to the program."""
+        os.kill(self.pid, number)
+
+    def resize(self, size: tuple[int, int]) -> None:
+        """Give the terminal another number of columns and rows."""
+        with self._changed:
+            self.screen.resize(size)
+            columns, rows = size
+            fcntl.ioctl(self._fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
+    def close(self) -> None:
+        """Close the terminal's window, whatever runs in it."""
+        self._is_over = True
+        self._is_reading.set()
+        self._thread.join()  # or it would read from what next has the descriptor's number
+        os.close(self._fd)
+        self._fd = -1
+
+    def termios(self) -> list[Any]:
+        """The settings of the terminal's line, to compare with ``termios_before``."""
+        return termios.tcgetattr(self._fd)
+
+    def wait_end(self, timeout: float = 20.0) -> int | None:
+        """The exit code; None if it had to be killed because it did not end in time.
+
+        What it wrote last was read by then.
+        """
+        deadline = time.monotonic() + timeout
+        while (ended := os.waitpid(self.pid, os.WNOHANG)) == (0, 0):
+            if time.monotonic() > deadline:
+                os.kill(self.pid, signal.SIGKILL)
+                os.waitpid(self.pid, 0)
+                return None
+            time.sleep(0.005)
+        self._thread.join(1.0)  # it ends when nobody has the other end open
+        return os.waitstatus_to_exitcode(ended[1])
+
     def end(self, number: signal.Signals | None) -> tuple[float, list[str]]:
         """Send a signal (None: type q); seconds until it is gone, and what was left switched on."""
         began = time.monotonic()
@@ -186,15 +229,8 @@ class Terminal:
             self.press("q")
         else:
             os.kill(self.pid, number)
-        while os.waitpid(self.pid, os.WNOHANG) == (0, 0):
-            if time.monotonic() - began > 20:
-                os.kill(self.pid, signal.SIGKILL)
-                os.waitpid(self.pid, 0)
-                break
-            time.sleep(0.005)
-        seconds = time.monotonic() - began
-        time.sleep(0.1)
-        return seconds, self.left_on()
+        self.wait_end()
+        return time.monotonic() - began, self.left_on()
 
     def left_on(self) -> list[str]:
         """The modes of the terminal that were switched on and not off again."""
@@ -212,6 +248,23 @@ class Terminal:
             fields = _read(f"/proc/{pid}/stat").rpartition(")")[2].split()
             ticks += sum(map(int, fields[11:15])) if fields else 0
         return ticks / os.sysconf("SC_CLK_TCK")
+
+    def wait_switches(self, number: int) -> int:
+        """Wait until its threads have slept and woken that often; how often it was."""
+        before = self._num_switches()
+        while (passed := self._num_switches() - before) < number:
+            time.sleep(0.05)
+        return passed
+
+    def _num_switches(self) -> int:
+        texts = [_read(f"{task}/status") for task in Path(f"/proc/{self.pid}/task").glob("*")]
+        found = [re.search(r"^voluntary_ctxt_switches:\s+(\d+)", text, re.M) for text in texts]
+        return sum(int(match[1]) for match in found if match)
+
+    def is_writing_blocked(self) -> bool:
+        """Whether one of its threads waits for somebody to read what it writes to the terminal."""
+        tasks = Path(f"/proc/{self.pid}/task").glob("*")
+        return any(_read(f"{task}/wchan") in _WRITING for task in tasks)
 
     def memory_mb(self) -> float:
         """Proportional set size of the process tree."""
@@ -244,10 +297,8 @@ class Terminal:
             os.waitpid(self.pid, 0)
         except (ProcessLookupError, ChildProcessError):
             pass
-        self._is_over = True
-        self._is_reading.set()
-        self._thread.join()  # or it would read from what next has the descriptor's number
-        os.close(self._fd)
+        if self._fd >= 0:
+            self.close()
 
 
 def _read(path: str) -> str:

@@ -19,6 +19,7 @@ from cascade_tui.widgets.field_list import FieldList
 from cascade_tui.widgets.glyphs import printable
 from cascade_tui.widgets.group_list import GroupList
 from cascade_tui.widgets.problem_detail import ProblemDetail
+from cascade_tui.widgets.search_input import SearchInput
 from cascade_tui.widgets.shown_keys import shown_key
 from cascade_tui.widgets.verdict import Verdict
 from engine.config.environment import Environment
@@ -47,8 +48,7 @@ class ConfigureScreen(DraftScreen):
 
     def compose(self) -> ComposeResult:
         """Title, search, the three panes, the verdict, the keys."""
-        search = Input(placeholder="search names, values and help", compact=True, id="search")
-        search.cursor_blink = False
+        search = SearchInput("search names, values and help", id="search")
         with Horizontal(id="head"):
             yield Static(id="title", markup=False)
             yield search
@@ -63,7 +63,9 @@ class ConfigureScreen(DraftScreen):
 
     def on_mount(self) -> None:
         """Show the values at once; problems follow from the first check."""
-        self.query_one(FieldList).focus()
+        fields = self.query_one(FieldList)
+        fields.focus()
+        self.watch(fields, "highlighted", self._show_detail, init=False)
         self.show_draft()
         self.start_check()
 
@@ -104,7 +106,7 @@ class ConfigureScreen(DraftScreen):
         field = self.query_one(FieldList).field
         own = [problem for problem in self.problems if field and problem.key == field.key]
         self.query_one(ProblemDetail).show(field, own)
-        self.query_one(GroupList).current = field.group if field else ""
+        self.query_one(GroupList).mark(field.group if field else "")
 
     # -- filters -------------------------------------------------------------------------------
 
@@ -154,10 +156,6 @@ class ConfigureScreen(DraftScreen):
         if not self._query:
             self.query_one("#search").display = False
         self.query_one(FieldList).focus()
-
-    @on(FieldList.Highlighted)
-    def _highlighted(self) -> None:
-        self._show_detail()
 
     @on(GroupList.Chosen)
     def _group_chosen(self, event: GroupList.Chosen) -> None:

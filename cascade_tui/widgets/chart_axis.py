@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 _NICE_STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
 _LARGEST = 1e300
+_ROUNDING = 1e-9
+"""What lies nearer together than this share of it is one value, meant over several steps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,7 @@ def fit_axis(low: float, high: float, *, is_log: bool = False) -> Axis:
         low = low if low > 0 else high / 1000
         bottom, top = _log_floor(low), _log_ceiling(high)
         return Axis(bottom, top if top > bottom else bottom * 10, is_log=True)
-    if high <= low:
+    if high - low <= max(abs(low), abs(high)) * _ROUNDING:
         margin = abs(high) * 0.1 or 1.0
         low, high = low - margin if low < 0 or low - margin >= 0 else 0.0, high + margin
     step = nice_ceiling((high - low) / 4) / 2

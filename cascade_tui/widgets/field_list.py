@@ -12,6 +12,7 @@ from textual import events
 from textual.binding import Binding, BindingType
 from textual.geometry import Region, Size
 from textual.message import Message
+from textual.reactive import reactive
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
@@ -83,12 +84,9 @@ class FieldList(ScrollView, can_focus=True):
     }
     """
 
-    class Highlighted(Message):
-        """Another field is under the cursor; ``field`` is None when the list is empty."""
-
-        def __init__(self, field: Field | None) -> None:
-            super().__init__()
-            self.field = field
+    virtual_size = reactive(Size(0, 0), repaint=False)  # without layout: only what is inside moves
+    highlighted: reactive[Field | None] = reactive(None, repaint=False)
+    """The field under the cursor; to be watched, so that what it leads to is drawn in one go."""
 
     class EditRequested(Message):
         """The person wants to change ``field``."""
@@ -110,6 +108,8 @@ class FieldList(ScrollView, can_focus=True):
         self._cursor = 0
         self._longest_name = 0
         self._base: Style | None = None
+        self._parts: dict[str, Style] = {}
+        self._widths = (0, 0)
 
     # -- content -------------------------------------------------------------------------------
 
@@ -136,8 +136,7 @@ class FieldList(ScrollView, can_focus=True):
             self._refresh_changed(before, severities_before)
         else:
             self.refresh()
-        if self.field != current:
-            self.post_message(self.Highlighted(self.field))
+        self.highlighted = self.field
         self.post_message(self.Moved())
 
     def _refresh_changed(
@@ -222,7 +221,7 @@ class FieldList(ScrollView, can_focus=True):
         if old != self._cursor:
             self._refresh_line(old)
             self._refresh_line(self._cursor)
-            self.post_message(self.Highlighted(self.field))
+            self.highlighted = self.field
 
     def _refresh_line(self, line: int) -> None:
         y = line - round(self.scroll_offset.y)
@@ -288,6 +287,11 @@ class FieldList(ScrollView, can_focus=True):
         self._move_to(self._cursor)
         self.post_message(self.Moved())
 
+    def watch_virtual_size(self, size: Size) -> None:
+        """The scroll bar follows at once."""
+        if self.size:
+            self._scroll_update(size)
+
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
         """Tell what lies over the lines that they moved."""
         super().watch_scroll_y(old_value, new_value)
@@ -298,14 +302,15 @@ class FieldList(ScrollView, can_focus=True):
 
     def render_lines(self, crop: Region) -> list[Strip]:
         """The lines of a region; what all of them have in common is looked up once."""
-        self._base = self.rich_style
+        self._base, self._parts = self.rich_style, {}
+        self._widths = self.scrollable_content_region.width, self.name_width
         return super().render_lines(crop)
 
     def render_line(self, y: int) -> Strip:
         """One line of the screen."""
         index = y + round(self.scroll_offset.y)
-        width = self.scrollable_content_region.width
         base = self._base or self.rich_style
+        width, name_width = self._widths
         if index >= len(self._lines):
             clear = shown_key("configure.clear_filters", "escape")
             text = f"nothing matches; {clear} shows all" if index == 0 else ""
@@ -314,26 +319,27 @@ class FieldList(ScrollView, can_focus=True):
         if isinstance(line, Heading):
             style = base + self._part("heading")
             return Strip([Segment(fit(f" {line.group} ".ljust(width, "─"), width), style)], width)
-        return self._field_strip(line, index == self._cursor, width, base)
+        segments = self._field_segments(line, index == self._cursor, width, name_width)
+        return Strip([Segment(text, base + style) for text, style in segments], width)
 
-    def _field_strip(self, field: Field, is_current: bool, width: int, base: Style) -> Strip:
+    def _field_segments(
+        self, field: Field, is_current: bool, width: int, name_width: int
+    ) -> list[tuple[str, Style]]:
         severity = self._severities.get(field.key)
         glyph = GLYPHS[severity] if severity else " "
-        name_width = self.name_width
         value, is_default = self._value_text(field)
         severity_style = self._part(severity) if severity else Style()
         usual = ("name" if is_current else "default") if is_default else "value"
-        value_style = severity_style or self._part(usual)
         segments = [
-            Segment(f"{glyph} ", base + severity_style),
-            Segment(f"{CHANGED if field.is_changed else ' '} ", base + self._part("changed")),
-            Segment(fit(field.name, name_width - 1) + " ", base + self._part("name")),
-            Segment(fit(value, width - _MARKERS - name_width), base + value_style),
+            (f"{glyph} ", severity_style),
+            (f"{CHANGED if field.is_changed else ' '} ", self._part("changed")),
+            (fit(field.name, name_width - 1) + " ", self._part("name")),
+            (fit(value, width - _MARKERS - name_width), severity_style or self._part(usual)),
         ]
         if is_current:
             under = Style(bgcolor=self.get_component_rich_style("fields--cursor").bgcolor)
-            segments = [Segment(text, (style or base) + under) for text, style, _ in segments]
-        return Strip(segments, width)
+            segments = [(text, style + under) for text, style in segments]
+        return segments
 
     @staticmethod
     def _value_text(field: Field) -> tuple[str, bool]:
@@ -351,8 +357,10 @@ class FieldList(ScrollView, can_focus=True):
         return text + unit, not field.is_changed
 
     def _part(self, name: str) -> Style:
-        full = self.get_component_rich_style(f"fields--{name}")
-        return Style(color=full.color, bold=full.bold)
+        if name not in self._parts:
+            full = self.get_component_rich_style(f"fields--{name}")
+            self._parts[name] = Style(color=full.color, bold=full.bold)
+        return self._parts[name]
 
 
 def keys_of(lines: Sequence[Line]) -> list[str | None]:

@@ -8,21 +8,18 @@ from collections.abc import Mapping, Sequence
 from rich.text import Text
 from textual.events import Click
 from textual.message import Message
-from textual.reactive import reactive
-from textual.widget import Widget
 
 from cascade_tui.widgets.glyphs import GLYPHS, fit
+from cascade_tui.widgets.rows import TextRows
 from engine.config.problems import Severity
 
 
-class GroupList(Widget):
+class GroupList(TextRows):
     """One line per group; the current one is marked, a click goes there."""
 
     DEFAULT_CSS = """
     GroupList { padding: 0 1; }
     """
-
-    current: reactive[str] = reactive("")
 
     class Chosen(Message):
         """A group was clicked."""
@@ -33,6 +30,7 @@ class GroupList(Widget):
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
+        self._current = ""
         self._groups: tuple[str, ...] = ()
         self._counts: Mapping[str, Counter[Severity]] = {}
 
@@ -41,7 +39,18 @@ class GroupList(Widget):
         shown = (tuple(groups), {group: Counter(of) for group, of in counts.items()})
         if shown != (self._groups, self._counts):
             self._groups, self._counts = shown
-            self.refresh()
+            self.redraw()
+
+    @property
+    def current(self) -> str:
+        """The group of the field under the cursor."""
+        return self._current
+
+    def mark(self, group: str) -> None:
+        """Mark ``group`` as the current one."""
+        if group != self._current:
+            self._current = group
+            self.redraw()
 
     @property
     def _top(self) -> int:
@@ -51,10 +60,9 @@ class GroupList(Widget):
         spare = len(self._groups) - self.size.height
         return max(0, min(spare, self._groups.index(self.current) - self.size.height // 2))
 
-    def render(self) -> Text:
+    def make_lines(self, width: int) -> list[Text]:
         """The groups in view."""
-        text = Text(no_wrap=True, end="")
-        width = self.size.width
+        lines: list[Text] = []
         for group in self._groups[self._top : self._top + self.size.height]:
             counts = self._counts.get(group, Counter())
             shown = " ".join(
@@ -65,8 +73,8 @@ class GroupList(Widget):
             marker = "▌" if group == self.current else " "
             line = marker + fit(group, width - 2 - len(shown)) + " " + shown
             style = "bold" if group == self.current else ("" if shown else "dim")
-            text.append(line + "\n", style)
-        return text
+            lines.append(Text.assemble((line, style), no_wrap=True, end=""))
+        return lines
 
     def on_click(self, event: Click) -> None:
         """Go to the group under the pointer."""

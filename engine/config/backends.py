@@ -28,7 +28,9 @@ _CAPTION_STRATEGIES = {
 class ImageBackend(BaseModel):
     """A folder of captioned photographs."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, defer_build=True
+    )
 
     id: str = option("", group="data", help="Name of the backend, unique.")
     type: Literal["local"] = option(
@@ -101,7 +103,9 @@ class ImageBackend(BaseModel):
 class TextEmbedBackend(BaseModel):
     """A folder where text embeds are cached."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, defer_build=True
+    )
 
     id: str = option("", group="data", help="Name of the backend, unique.")
     type: Literal["local"] = option(

@@ -40,7 +40,9 @@ _SCHEDULERS = _not_yet(
 class LearningConfig(BaseModel):
     """The part of a training config that decides what is learned, and how."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, defer_build=True
+    )
 
     # -- model ---------------------------------------------------------------------------------
     model_family: Literal["stable_cascade"] = option(

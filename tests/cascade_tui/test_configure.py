@@ -272,3 +272,19 @@ async def test_a_launch_freezes_what_the_form_shows_and_leads_to_the_monitor():
         await pilot.press("2")
         await checked_form(pilot)
         await until(pilot, lambda: not is_alive(app.run_directory))  # its weights are no weights
+
+
+async def test_a_key_in_the_search_draws_the_lines_and_lays_nothing_out_anew():
+    async with open_app(write_project(Path())).run_test(size=(80, 24)) as pilot:
+        form = await checked_form(pilot)
+        await pilot.press("slash")
+        await pilot.pause()
+        laid_out: list[object] = []
+        form.screen_layout_refresh_signal.subscribe(form, laid_out.append)
+        fields = form.query_one(FieldList)
+        before = fields.virtual_size.height
+        await pilot.press("s")
+        await until(pilot, lambda: fields.virtual_size.height < before)
+        await pilot.pause()
+        assert not laid_out
+        assert fields.vertical_scrollbar.window_virtual_size == fields.virtual_size.height

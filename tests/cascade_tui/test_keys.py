@@ -9,6 +9,7 @@ import json
 import os
 import pkgutil
 import pty
+import subprocess
 import sys
 from pathlib import Path
 
@@ -38,6 +39,11 @@ def choose(text: str) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
     return path
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 
 def problems_of(text: str) -> dict[str, str]:
@@ -117,6 +123,10 @@ def test_all_that_is_wrong_with_a_file_is_said_at_once_with_fixes():
         "fields.down" = "w"
         "text.save" = "w"
         "guide.write" = "ctrl+k"
+        "prompt.take" = "ctrl+k"
+        "editor.cancel" = "ctrl+k"
+        "source.back" = "ctrl+k"
+        "change.send" = "ctrl+k"
         "app.quit" = ""
         "app.theme" = "ctrl+s"
         """
@@ -127,10 +137,31 @@ def test_all_that_is_wrong_with_a_file_is_said_at_once_with_fixes():
     assert "4 is no key" in problems["monitor.gpus"]
     assert "modifier" in problems["fields.up"]
     assert "key of configure.save too" in problems["fields.down"]
-    assert "typed" in problems["text.save"]
-    assert "typed" in problems["guide.write"]
+    for id in ("text.save", "guide.write", "prompt.take", "editor.cancel", "source.back"):
+        assert "typed" in problems[id]
+    assert "typed" in problems["change.send"]
     assert "no way out" in problems["app.quit"]
     assert "flow control" in problems["app.theme"]
+
+
+def test_a_file_that_was_found_right_is_taken_without_the_screens_until_it_changes():
+    choose('"monitor.checkpoint" = "C"\n')
+    code = (
+        "import sys\nfrom cascade_tui.keymap import chosen_keys\n"
+        "print(chosen_keys().keymap['monitor.checkpoint'], 'textual.app' in sys.modules)"
+    )
+
+    def asked() -> str:
+        argv = [sys.executable, "-c", code]
+        return subprocess.run(argv, capture_output=True, text=True, check=True).stdout.strip()
+
+    assert asked() == "C True"
+    assert asked() == "C False"
+    choose('"monitor.checkpoint" = "B"\n')
+    assert asked() == "B True"
+    choose('"monitor.checkpoint" = "v"\n')
+    with pytest.raises(KeysFileError):
+        chosen_keys()
 
 
 def test_a_file_that_is_no_toml_is_refused_with_the_line():

@@ -124,6 +124,13 @@ def test_dots_are_where_unicode_puts_them() -> None:
     assert [ascii_mark(int(pattern)) for pattern in grid.cells()[0]] == ["|", "."]
 
 
+def test_a_value_that_differs_by_rounding_alone_has_an_axis_with_room_around_it():
+    for value in (1e-4, 3.0, -1e-4):
+        axis = fit_axis(value, math.nextafter(value, math.inf))
+        assert axis.high - axis.low > abs(value) / 10
+        assert len(tick_labels(axis, 8)) >= 2
+
+
 @pytest.mark.parametrize(("low", "high"), [(0.0, 1.0), (0.0312, 0.377), (-5.0, 3.0), (2.0, 2.0)])
 @pytest.mark.parametrize("num_rows", [1, 2, 4, 9, 40])
 def test_tick_labels_are_all_different_and_within_the_chart(
