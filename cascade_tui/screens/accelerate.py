@@ -39,7 +39,7 @@ class AccelerateScreen(DraftScreen, ModalScreen[None]):
         Binding("L", "launch", "Launch", id="accelerate.launch"),
         Binding("u", "undo", "Undo", id="accelerate.undo"),
         Binding("U,ctrl+r", "redo", "Redo", show=False, id="accelerate.redo"),
-        Binding("J", "scroll(3)", "Scroll", show=False, id="accelerate.scroll"),
+        Binding("J", "scroll(3)", "Scroll", key_display="J/K", id="accelerate.scroll"),
         Binding("K", "scroll(-3)", "Scroll back", show=False, id="accelerate.scroll_back"),
         Binding("question_mark", "app.help", "Help", key_display="?", id="accelerate.help"),
         Binding("escape,q", "back", "Back", key_display="esc", id="accelerate.back"),
@@ -90,7 +90,9 @@ class AccelerateScreen(DraftScreen, ModalScreen[None]):
 
     def on_mount(self) -> None:
         """Show the options at once; what follows from them is looked up in threads."""
-        self.query_one(FieldList).focus()
+        fields = self.query_one(FieldList)
+        fields.focus()
+        self.watch(fields, "highlighted", self._explain, init=False)
         self.show_draft()
         self.start_check()
 
@@ -112,9 +114,9 @@ class AccelerateScreen(DraftScreen, ModalScreen[None]):
         elif self.checked is not None and self.is_checked:
             self._look(self.checked)
 
-    @on(FieldList.Highlighted)
-    def _explain(self, event: FieldList.Highlighted) -> None:
-        option = event.field.option if event.field else None
+    def _explain(self) -> None:
+        field = self.query_one(FieldList).field
+        option = field.option if field else None
         self.query_one("#help", Static).update(option.help if option else "", layout=False)
 
     @property

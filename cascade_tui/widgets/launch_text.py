@@ -78,6 +78,8 @@ def _facts(plan: LaunchPlan) -> list[tuple[str, str]]:
     else:
         kind = f", {file.distributed_type}" if file.distributed_type else ""
         facts.append(("accelerate", f"{file.path}{kind}"))
+    if plan.visible is not None:
+        facts.append(("visible", f"CUDA_VISIBLE_DEVICES={plan.visible}, numbered from 0 above"))
     machines = file.num_machines if file else 1
     which = f", this is number {file.machine_rank}" if file and machines > 1 else ""
     facts += [
