@@ -185,7 +185,8 @@ class Draft:
     def _prompt_fields(self) -> Iterator[Field]:
         library = self.prompts_document
         prompts = self.document.values.get(PROMPTS) if library is None else library.values
-        if isinstance(prompts, dict):
+        is_list = library is not None and library.is_list
+        if isinstance(prompts, dict) and not is_list:
             for name, text in prompts.items():
                 yield Field(prompt_key(name), str(name), PROMPT_GROUP, None, text)
 

@@ -153,7 +153,8 @@ def edit_to_take(difference: Difference, theirs: Values) -> Edit:
 def why_not_taken(difference: Difference, draft: Draft) -> str:
     """Why a value cannot be taken into the draft; empty if it can."""
     library = draft.document.get("validation_prompt_library")
-    if difference.key.startswith(f"{PROMPTS}[") and library:
+    is_closed = bool(library) and draft.prompts_document is None
+    if difference.key.startswith(f"{PROMPTS}[") and is_closed:
         where = library if isinstance(library, str) else "validation_prompt_library"
         return f"the prompts of this config lie in {where}"
     return ""

@@ -5,6 +5,7 @@ Knows nothing of screens.
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 from collections.abc import Sequence
@@ -55,7 +56,8 @@ class AccelerateFile:
 @dataclass(frozen=True, slots=True)
 class LaunchPlan:
     """How a run would be started now. ``num_images`` is what an epoch shows, None if not known;
-    ``gpu_processes`` is for each GPU the number of its process, None without one."""
+    ``gpu_processes`` is for each GPU the number of its process, None without one; ``visible`` is
+    CUDA_VISIBLE_DEVICES, which the run inherits."""
 
     config: TrainingConfig
     gpus: tuple[Gpu, ...]
@@ -64,6 +66,7 @@ class LaunchPlan:
     num_processes: int
     num_images: int | None
     command: tuple[str, ...]
+    visible: str | None
 
     @property
     def images_per_step(self) -> int:
@@ -101,6 +104,7 @@ def plan_launch(
         num_processes,
         _count_images(backends),
         tuple(trainer_command(run, accelerate_arguments=arguments)),
+        os.environ.get("CUDA_VISIBLE_DEVICES"),
     )
 
 

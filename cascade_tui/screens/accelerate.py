@@ -12,7 +12,7 @@ from textual.message import Message
 from textual.screen import ModalScreen
 from textual.widgets import Footer, Static
 
-from cascade_tui.draft import Draft, Field
+from cascade_tui.draft import Draft
 from cascade_tui.launch_plan import PLAN_OPTIONS, LaunchPlan, plan_launch
 from cascade_tui.screens.draft_screen import DraftScreen
 from cascade_tui.widgets.field_editor import FieldEditor, choices_of, next_choice
@@ -39,7 +39,7 @@ class AccelerateScreen(DraftScreen, ModalScreen[None]):
         Binding("L", "launch", "Launch", id="accelerate.launch"),
         Binding("u", "undo", "Undo", id="accelerate.undo"),
         Binding("U,ctrl+r", "redo", "Redo", show=False, id="accelerate.redo"),
-        Binding("J", "scroll(3)", "Scroll", show=False, id="accelerate.scroll"),
+        Binding("J", "scroll(3)", "Scroll", key_display="J/K", id="accelerate.scroll"),
         Binding("K", "scroll(-3)", "Scroll back", show=False, id="accelerate.scroll_back"),
         Binding("question_mark", "app.help", "Help", key_display="?", id="accelerate.help"),
         Binding("escape,q", "back", "Back", key_display="esc", id="accelerate.back"),
@@ -114,7 +114,8 @@ class AccelerateScreen(DraftScreen, ModalScreen[None]):
         elif self.checked is not None and self.is_checked:
             self._look(self.checked)
 
-    def _explain(self, field: Field | None) -> None:
+    def _explain(self) -> None:
+        field = self.query_one(FieldList).field
         option = field.option if field else None
         self.query_one("#help", Static).update(option.help if option else "", layout=False)
 

@@ -154,7 +154,7 @@ class PromptsScreen(ModalScreen[str | None]):
         if home.refusal:
             empty.update(printable(f"{GLYPHS['error']} {home.refusal}"))
         elif not self._prompts:
-            words = f"No prompts yet, so no pictures are drawn.\na adds one to {home.words}."
+            words = f"No prompts yet, so no pictures are drawn.\n{add} adds one to {home.words}."
             empty.update(printable(words, keep_lines=True))
 
     # -- edits ---------------------------------------------------------------------------------
@@ -197,6 +197,12 @@ class PromptsScreen(ModalScreen[str | None]):
             self.notify(str(failure), severity="error", markup=False)
             return
         self._leave_editor(name)
+
+    def on_descendant_focus(self) -> None:
+        """A click elsewhere ends editing."""
+        editor = self.query_one(PromptEditor)
+        if editor.display and self.focused and editor not in self.focused.ancestors:
+            editor.settle()
 
     @on(PromptEditor.Left)
     def _left(self) -> None:

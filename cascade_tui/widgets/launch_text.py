@@ -11,6 +11,7 @@ from rich.text import Text
 
 from cascade_tui.launch_plan import LaunchPlan
 from cascade_tui.widgets.glyphs import GLYPHS, printable
+from cascade_tui.widgets.shown_keys import shown_key
 from engine.config.problems import Problem
 
 
@@ -28,7 +29,8 @@ def describe_plan(plan: LaunchPlan, problems: Sequence[Problem]) -> Group:
     parts += [_heading(f"GPUs of this machine: {len(plan.gpus)}"), _gpus(plan), Text()]
     facts = [(label, _text(words)) for label, words in _facts(plan)]
     parts += [_heading("What follows"), _columns(facts, "dim"), Text()]
-    parts += [_heading("The command of the run's supervisor (y copies it)")]
+    copy = shown_key("accelerate.copy", "y")
+    parts += [_heading(f"The command of the run's supervisor ({copy} copies it)")]
     parts.append(_text(_wrapped_command(plan.command)))
     return Group(*parts)
 
@@ -76,6 +78,8 @@ def _facts(plan: LaunchPlan) -> list[tuple[str, str]]:
     else:
         kind = f", {file.distributed_type}" if file.distributed_type else ""
         facts.append(("accelerate", f"{file.path}{kind}"))
+    if plan.visible is not None:
+        facts.append(("visible", f"CUDA_VISIBLE_DEVICES={plan.visible}, numbered from 0 above"))
     machines = file.num_machines if file else 1
     which = f", this is number {file.machine_rank}" if file and machines > 1 else ""
     facts += [

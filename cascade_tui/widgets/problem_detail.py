@@ -19,14 +19,15 @@ from engine.config.problems import Problem
 
 _COLOURS = {"error": "$text-error", "warning": "$text-warning", "hint": "$text-accent"}
 
-_PROMPTS, _ACCELERATE = ("V", "lists the prompts"), ("a", "shows how the run is started")
+_PROMPTS = ("configure.prompts", "V", "lists the prompts")
+_ACCELERATE = ("configure.accelerate", "a", "shows how the run is started")
 _OWN_SCREENS = {
     "validation_prompt": _PROMPTS,
     "validation_prompt_library": _PROMPTS,
     "num_processes": _ACCELERATE,
     "accelerate_config_file": _ACCELERATE,
 }
-"""Options that have a screen of their own, with its key in the form."""
+"""Options that have a screen of their own: the id of its key, the key by itself, what it does."""
 
 
 class ProblemDetail(RowWidget, can_focus=True):
@@ -136,8 +137,8 @@ def _describe(field: Field, problems: Sequence[Problem], styles: dict[str, str])
         text.append(f"{name:<9}", "dim")
         text.append(value + "\n")
     if field.name in _OWN_SCREENS:
-        key, words = _OWN_SCREENS[field.name]
-        text.append(f"{key} ", "bold")
+        id, key, words = _OWN_SCREENS[field.name]
+        text.append(f"{shown_key(id, key)} ", "bold")
         text.append(f"{words}\n")
     return text
 

@@ -36,9 +36,9 @@ class PromptEditor(Vertical):
         border-top: solid $primary; background: $surface; border-title-color: $foreground;
         & > Horizontal { height: auto; }
         & .label { width: 8; height: 1; color: $foreground 60%; }
-        & Input { width: 1fr; height: 1; border: none; padding: 0 1; background: $panel; }
+        & Input { width: 1fr; height: 1; border: none; padding: 0; background: $panel; }
         & TextArea { width: 1fr; height: auto; min-height: 3; max-height: 10; border: none;
-                     padding: 0 1; background: $panel; scrollbar-size-vertical: 1; }
+                     padding: 0; background: $panel; scrollbar-size-vertical: 1; }
         & TextArea:focus { border: none; }
         & #says { height: auto; max-height: 2; padding-left: 8; }
         & .-wrong { color: $text-error; }
@@ -112,7 +112,9 @@ class PromptEditor(Vertical):
             self._fault = _NO_WORDS
         says = self.query_one("#says", Static)
         drawn = (
-            f"drawn into {picture_stem(name)}-….png" if name else "its name is made of its words"
+            f"its pictures are {picture_stem(name)}-<seed>.png"
+            if name
+            else "its name is made of its words"
         )
         sign = GLYPHS["hint" if self._fault == _NO_WORDS else "error"] if self._fault else READY
         says.update(printable(f"{sign} {self._fault or drawn}"))
@@ -132,6 +134,13 @@ class PromptEditor(Vertical):
             self.post_message(self.Left())
         else:
             self.post_message(self.Taken(self._prompt, name, text))
+
+    def settle(self) -> None:
+        """The person turned elsewhere: what is typed counts as taken, if nothing is wrong."""
+        if self._fault:
+            self.post_message(self.Left())
+        else:
+            self.action_take()
 
     def action_new_line(self) -> None:
         """Begin a new line of the text."""

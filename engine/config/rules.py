@@ -148,7 +148,8 @@ def processes(context: Context) -> Iterator[Problem]:
     wanted, num_gpus = context.config.num_processes, len(context.environment.gpus)
     if wanted is not None and num_gpus and wanted > num_gpus:
         edit = Edit("num_processes", num_gpus)
-        message = f"{wanted} processes, but {num_gpus} GPUs are visible here"
+        gpus = "1 GPU is" if num_gpus == 1 else f"{num_gpus} GPUs are"
+        message = f"{wanted} processes, but {gpus} visible here"
         yield error(edit.key, message, f"set it to {num_gpus}", edit)
 
 

@@ -74,7 +74,7 @@ async def test_options_are_edited_in_place_and_what_follows_follows():
         assert screen.plan is not None
         assert screen.plan.images_per_step == 8
         assert "--num_processes=2" in screen.plan.command
-        assert "2 processes, but 1 GPUs are visible here" in _told(screen)
+        assert "2 processes, but 1 GPU is visible here" in _told(screen)
         await pilot.press("f")
         await until(pilot, lambda: screen.plan is not None and screen.plan.num_processes == 1)
         assert screen.draft.document.get("num_processes") == 1
@@ -115,7 +115,10 @@ async def test_the_command_is_copied_whole_and_a_wrong_config_is_not_launched():
         await until(pilot, lambda: isinstance(pilot.app.screen, LaunchRefused))
 
 
-def test_an_accelerate_file_says_what_the_config_leaves_open(tmp_path: Path):
+def test_an_accelerate_file_says_what_the_config_leaves_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5,6,7")
     path = tmp_path / "four.yaml"
     path.write_text(FILE)
     for name in ("a.jpg", "b.png", "c.jpg", "notes.txt"):
@@ -127,6 +130,7 @@ def test_an_accelerate_file_says_what_the_config_leaves_open(tmp_path: Path):
     assert (plan.num_processes, plan.file.dynamo_backend) == (2, "inductor")
     assert plan.gpu_processes == (None, 0, None, 1)
     assert (plan.images_per_step, plan.num_images, plan.steps_per_epoch) == (4, 12, 3)
+    assert plan.visible == "4,5,6,7"
     own = plan_launch(config.model_copy(update={"num_processes": 1}), (), FOUR)
     assert (own.gpu_processes, own.steps_per_epoch) == ((None, 0, None, None), None)
     missing = read_accelerate_file(tmp_path / "none.yaml")

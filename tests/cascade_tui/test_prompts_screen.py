@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
-from form_pilot import checked_form, go_to, open_app, until, write
+from form_pilot import checked_form, go_to, open_app, until
 from form_project import CONFIG, write_json_project, write_project
 from textual.pilot import Pilot
-from textual.widgets import OptionList, Static
+from textual.widgets import Input, OptionList, Static, TextArea
 
 from cascade_tui.draft import Draft
 from cascade_tui.draft_prompts import (
@@ -23,6 +23,7 @@ from cascade_tui.draft_prompts import (
 )
 from cascade_tui.screens.prompts import PromptsScreen
 from cascade_tui.screens.unsaved import ChangedUnderneath
+from cascade_tui.widgets.prompt_editor import PromptEditor
 from engine.config.entry_text import moved_entry, renamed_entry
 
 MORE = (
@@ -56,6 +57,14 @@ async def _opened(pilot: Pilot[int]) -> PromptsScreen:
     assert isinstance(screen, PromptsScreen)
     assert screen.draft is form.draft
     return screen
+
+
+async def _type(pilot: Pilot[int], text: str) -> None:
+    """Put a text at the cursor at once: a key for each letter would take seconds."""
+    focused = pilot.app.screen.focused
+    assert isinstance(focused, Input | TextArea)
+    focused.insert_text_at_cursor(text) if isinstance(focused, Input) else focused.insert(text)
+    await pilot.pause()
 
 
 def _said(screen: PromptsScreen, what: str) -> str:
@@ -92,29 +101,36 @@ async def test_a_prompt_is_written_renamed_and_refused_where_names_clash():
         screen = await _opened(pilot)
         draft = screen.draft
         await pilot.press("enter")
-        await write(pilot, " at night")
+        await _type(pilot, " at night")
         await pilot.press("enter")
         assert prompts_of(draft)[0].text == "a red barn in the snow at night"
-        await pilot.press("r", *["backspace"] * 4)
-        await write(pilot, "fog")
+        await pilot.press("r", "ctrl+u")
+        await _type(pilot, "fog")
         assert "there is a prompt fog already" in _said(screen, "says")
-        await pilot.press("enter", *["backspace"] * 3)  # is not taken
-        await write(pilot, "old/sailor")
+        await pilot.press("enter", "ctrl+u")  # is not taken
+        await _type(pilot, "old/sailor")
         assert "same file" in _said(screen, "says")
-        await pilot.press(*["backspace"] * 7, "tab", "ctrl+j", "x", "enter")
+        await pilot.press("ctrl+u")
+        await _type(pilot, "old")
+        await pilot.press("tab", "ctrl+j", "x", "enter")
         assert _names(draft) == ["old", "old sailor", "fog"]
         assert prompts_of(draft)[0].text == "a red barn in the snow at night\nx"
         await pilot.press("u")
         assert prompts_of(draft)[0].name == "barn"
         await pilot.press("a", "tab")
-        await write(pilot, "a cat on the wall")
+        await _type(pilot, "a cat on the wall")
         await pilot.press("enter")
         assert _names(draft)[-1] == "cat-on-wall"
         assert screen.prompt is not None
         assert screen.prompt.text == "a cat on the wall"
         await pilot.press("enter", "y", "escape")
         assert prompts_of(draft)[-1].text == "a cat on the wall"
-        await pilot.press("w")
+        await pilot.press("enter", "z")
+        await pilot.click(OptionList, offset=(3, 1))  # takes what was typed, and edits another
+        await until(pilot, lambda: prompts_of(draft)[-1].text == "a cat on the wallz")
+        editor = screen.query_one(PromptEditor)
+        await until(pilot, lambda: editor.display and editor.border_title == "Prompt old sailor")
+        await pilot.press("escape", "u", "w")
         assert 'cat-on-wall = "a cat on the wall"' in path.read_text()
         assert path.read_text().startswith("# Our house style")
 
@@ -140,7 +156,7 @@ async def test_a_json_config_gets_a_library_beside_it_saved_before_the_config_na
         screen = await _opened(pilot)
         assert "a begins prompt_library.json beside config.json" in _said(screen, "title")
         await pilot.press("a")
-        await write(pilot, "cat")
+        await _type(pilot, "cat")
         await pilot.press("tab", "x", "enter")
         draft = screen.draft
         assert _names(draft) == ["cat", "validation"]
@@ -152,7 +168,7 @@ async def test_a_json_config_gets_a_library_beside_it_saved_before_the_config_na
         assert json.loads(path.read_text())["validation_prompt_library"] == "prompt_library.json"
         assert not draft.is_changed
         await pilot.press("x", "a")
-        await write(pilot, "seed")  # the name of an option is a name like any other
+        await _type(pilot, "seed")  # the name of an option is a name like any other
         await pilot.press("tab", "y", "enter", "escape")
         form = await checked_form(pilot)
         await go_to(pilot, "validation_prompts[seed]")
