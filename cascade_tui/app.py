@@ -5,12 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import shlex
-import signal
 import subprocess
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from threading import Timer
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from cascade_tui.pictures import TRUE_COLOUR_TERMS, Setting
@@ -29,6 +27,7 @@ from textual.filter import LineFilter, Monochrome
 from textual.screen import Screen
 
 from cascade_tui.keymap import in_words, is_unbound
+from cascade_tui.leaving import SIGNALS, SignalEnd
 from cascade_tui.notifying import NotifyBy
 from cascade_tui.opening import collect_garbage
 from cascade_tui.palette import RecentCommands, key_commands, remember_opened
@@ -62,8 +61,6 @@ _WRITING = frozenset(
 )
 """Actions of any screen that change a run or a file."""
 _STARTED_SECONDS = 1.0
-_HUNG_UP_SECONDS = 1.0
-_SIGNALS = (signal.SIGHUP, signal.SIGTERM)
 
 
 class CascadeApp(PictureApp, inherit_bindings=False):
@@ -127,11 +124,16 @@ class CascadeApp(PictureApp, inherit_bindings=False):
         self._runs: Screen[Any] | None = None
         self._beside: dict[str, tuple[RunDirectory, Screen[Any]]] = {}
         self._fits_terminal = False
+        self._signal_end: SignalEnd | None = None
         self._fitting: dict[bool, list[LineFilter]] = {}
 
-    def fit_terminal(self) -> None:
-        """Draw with the signs and colours that this process's terminal has."""
+    def run_in_terminal(self) -> int:
+        """Run in this process's terminal, drawn with what it can show; returns the exit code."""
         self._fits_terminal = True
+        self._signal_end = SignalEnd()
+        self.run()
+        self._signal_end.done()
+        return self.return_code or 0
 
     def get_line_filters(self) -> Sequence[LineFilter]:
         """Textual's, then what the terminal cannot show; greys are colours too."""
@@ -148,8 +150,11 @@ class CascadeApp(PictureApp, inherit_bindings=False):
     def on_mount(self) -> None:
         """Show what was named on the command line, and end cleanly on signals."""
         loop = asyncio.get_running_loop()
-        for number in _SIGNALS:
-            loop.add_signal_handler(number, partial(self._end_by, number))
+        if self._signal_end is not None:
+            self._signal_end.watch(loop, lambda code: self.exit(return_code=code))
+        else:
+            for number in SIGNALS:
+                loop.add_signal_handler(number, partial(self.exit, return_code=128 + number))
         self.set_timer(_STARTED_SECONDS, collect_garbage)
         if self.is_readonly:
             self.notify("read only: no run and no file is changed")
@@ -167,13 +172,6 @@ class CascadeApp(PictureApp, inherit_bindings=False):
         shown = super().get_key_display(binding)
         is_spelled = self._fits_terminal and needs_ascii()
         return ASCII_KEYS.get(shown, shown) if is_spelled else shown
-
-    def _end_by(self, number: int) -> None:
-        if number == signal.SIGHUP:  # nobody reads any more: to write out the end may never end
-            last_resort = Timer(_HUNG_UP_SECONDS, os._exit, (128 + number,))
-            last_resort.daemon = True
-            last_resort.start()
-        self.exit(return_code=128 + number)
 
     async def run_action(
         self,

@@ -61,17 +61,16 @@ def run_app(
             keymap=keys.keymap,
             pictures=pictures,
         )
-    app.fit_terminal()
     for warning in keys.warnings:
         print(warning, file=sys.stderr)
-    app.run()
-    is_hung_up = app.return_code == 128 + signal.SIGHUP  # there is no terminal to write to
+    code = app.run_in_terminal()
+    is_hung_up = code == 128 + signal.SIGHUP  # there is no terminal to write to
     if app.run_directory is not None and not is_hung_up:
         from engine.run.launch import is_alive
 
         if is_alive(app.run_directory):
             print(f"the run goes on; open it again with: cascade-tui {app.run_directory.root}")
-    return app.return_code or 0
+    return code
 
 
 def collect_garbage() -> None:

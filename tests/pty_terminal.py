@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import platform
 import pty
 import re
 import select
@@ -21,7 +22,7 @@ from tests.vt_screen import VtScreen
 
 _QUIET_SECONDS = 0.06
 _BURST_GAP_SECONDS = 0.004
-_WRITING = ("n_tty_write", "tty_write_lock")
+_SYSCALLS = {"x86_64": ("1", "202"), "aarch64": ("64", "98")}  # write, futex
 _ESCAPES = re.compile(
     rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|P[^\x1b]*\x1b\\|.)"
 )
@@ -261,10 +262,16 @@ class Terminal:
         found = [re.search(r"^voluntary_ctxt_switches:\s+(\d+)", text, re.M) for text in texts]
         return sum(int(match[1]) for match in found if match)
 
-    def is_writing_blocked(self) -> bool:
-        """Whether one of its threads waits for somebody to read what it writes to the terminal."""
-        tasks = Path(f"/proc/{self.pid}/task").glob("*")
-        return any(_read(f"{task}/wchan") in _WRITING for task in tasks)
+    def is_stuck(self) -> bool:
+        """Whether it waits for somebody to read its output, its main thread included."""
+        write, futex = _SYSCALLS[platform.machine()]
+        for _ in range(10):
+            tasks = Path(f"/proc/{self.pid}/task").glob("*")
+            calls = {int(task.name): _read(f"{task}/syscall").split(" ")[0] for task in tasks}
+            if calls.pop(self.pid, "") != futex or write not in calls.values():
+                return False
+            time.sleep(0.02)
+        return True
 
     def memory_mb(self) -> float:
         """Proportional set size of the process tree."""
