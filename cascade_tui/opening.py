@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gc
 import importlib
+import os
 import shutil
 import signal
 import sys
@@ -41,6 +42,8 @@ def run_app(
 
     Raises KeysFileError if the person's keys file is wrong, before anything else is drawn.
     """
+    for name in ("COLUMNS", "LINES"):  # Textual would believe them after the window was resized
+        os.environ.pop(name, None)
     gc.disable()  # what start-up makes stays: to look through it costs a seventh of the time
     with _told(_opening_words(config, run_directory)):
         from cascade_tui.app import CascadeApp

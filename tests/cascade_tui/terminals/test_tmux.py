@@ -110,7 +110,7 @@ def test_keys_sizes_and_detaching_work_and_the_shell_is_back_after_q(
     tmux.shows(r"Quit")
 
     with Terminal(tmux.attach, (80, 24)) as person:
-        person.shows("Quit")
+        person.shows("step 500")
     tmux.wait(lambda: tmux("list-clients") == "", "nobody attached")
     with EventWriter(run.events) as events:
         emit_step(events, 501, 0.2)
