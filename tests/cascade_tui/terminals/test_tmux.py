@@ -118,7 +118,7 @@ def test_keys_sizes_and_detaching_work_and_the_shell_is_back_after_q(
     tmux.shows(r"step 501")
 
     tmux("send-keys", "q")
-    shown = tmux.shows("ready> $")
+    shown = tmux.shows(r"ready>\s*\Z")
     assert "was here" in shown
     assert "open it again with: cascade-tui" in shown
     assert tmux.get("alternate_on") == tmux.get("mouse_any_flag") == "0"
