@@ -141,6 +141,11 @@ def is_interactive() -> bool:
     return is_terminal() and os.environ.get("TERM") != "dumb"
 
 
+def can_rewrite() -> bool:
+    """Whether lines that were written to stdout can be written over."""
+    return sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+
+
 def is_terminal() -> bool:
     """Whether a person at a terminal started this; the app reads stdin and draws on stderr."""
     return all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr))

@@ -172,7 +172,7 @@ def _open(options: argparse.Namespace) -> int:
             theme=options.theme,
             pictures=options.pictures,
         )
-    if config is not None and not options.no_ui and is_terminal():
+    if config is not None and not options.no_ui and sys.stdout.isatty():
         raise UsageError(_without_app())  # who wanted to look at a config is not to train it
     if options.readonly and config is not None:
         raise UsageError("--readonly starts no run: leave it out, or open the config in a terminal")
@@ -186,7 +186,13 @@ def _open(options: argparse.Namespace) -> int:
 
 def _without_app() -> str:
     """Why the app is not shown here, and what there is in its place."""
-    why = "TERM=dumb cannot show the app" if is_terminal() else "there is no terminal for the app"
+    if is_terminal():
+        why = "TERM=dumb cannot show the app"
+    elif sys.stdout.isatty():
+        name = "stderr" if sys.stdin.isatty() else "stdin"
+        why = f"the app needs a terminal, and {name} is none"
+    else:
+        why = "there is no terminal for the app"
     return (
         f"{why}: `cascade-tui --no-ui PATH` trains a config or follows a run in lines of text, "
         "`cascade-tui status --watch` watches runs (--help tells more)"

@@ -140,9 +140,14 @@ class Terminal:
     def wait_screen(
         self, condition: Callable[[VtScreen], bool], wanted: str, timeout: float = 30.0
     ) -> str:
-        """Wait until the screen is as wanted; its text. AssertionError if it never is."""
+        """Wait until the screen is as wanted; its text. AssertionError if it never is.
+
+        What is drawn is looked at in whole frames (mode 2026), never in the middle of one.
+        """
         with self._changed:
-            is_there = self._changed.wait_for(lambda: condition(self.screen), timeout)
+            is_there = self._changed.wait_for(
+                lambda: "2026" not in self.screen.modes and condition(self.screen), timeout
+            )
             assert is_there, f"not there: {wanted}\n{self.screen.text}"
             return self.screen.text
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cascade_tui import exit_codes
-from cascade_tui.arguments import UsageError, is_interactive
+from cascade_tui.arguments import UsageError, can_rewrite
 
 if TYPE_CHECKING:
     from cascade_tui.arguments import Subparsers
@@ -57,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
     runs = [RunDirectory(root)] if RunDirectory(root).exists() else list(find_runs(root))
     if not runs:
         raise UsageError(f"there is no run directory at or below {root}")
-    in_place = args.watch and not args.json and not args.lines and is_interactive()
+    in_place = args.watch and not args.json and not args.lines and can_rewrite()
     show = _InPlace().show if in_place else _Lines(as_json=args.json).show
     pause = args.interval if args.interval is not None else _PAUSE_SECONDS[in_place]
     watched: list[int] = []  # the runs whose end is awaited: those that run, or the one asked for

@@ -217,6 +217,8 @@ class MonitorScreen(Screen[None]):
             for console in self.query(ConsoleView):
                 console.show(snapshot.console)
             self._show_words(before, snapshot)
+        if before is None or before.state.name != state:
+            self.refresh_bindings()
         for strip in self.query(AlertStrip):
             strip.see(snapshot)
 
@@ -230,7 +232,6 @@ class MonitorScreen(Screen[None]):
         classes = (self.classes - looks.keys()) | {name for name, is_on in looks.items() if is_on}
         if classes != self.classes:
             self.set_classes(classes)
-            self.refresh_bindings()
 
     def _show_words(self, before: RunSnapshot | None, snapshot: RunSnapshot) -> None:
         """The outcome, the last command and the last problem, where they changed."""
@@ -253,9 +254,11 @@ class MonitorScreen(Screen[None]):
     # -- steering ----------------------------------------------------------------------------
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
-        """Only what the run can do now is offered."""
-        if self.snapshot is None or action not in (*STEERING, "resume"):
+        """Only what the run can do now is offered; until that is known, what most can."""
+        if action not in (*STEERING, "resume"):
             return True
+        if self.snapshot is None:
+            return action != "resume"
         state = self.snapshot.state
         if action == "resume":
             return state.name == "paused" or (not state.is_alive and state.name != "finished")

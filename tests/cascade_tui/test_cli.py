@@ -88,7 +88,7 @@ def test_the_help_names_every_command():
 def test_without_a_terminal_and_without_a_path_it_explains_itself_on_stderr():
     result = cli()
     assert (result.returncode, result.stdout) == (2, "")
-    assert "usage: cascade-tui" in result.stderr
+    assert "cascade-tui --no-ui PATH" in result.stderr
 
 
 def test_a_path_that_is_not_there_is_a_usage_error_with_the_nearest_command():

@@ -43,7 +43,7 @@ def test_watching_several_runs_ends_with_the_code_of_one_that_ran_meanwhile(tmp_
 
 def test_on_a_terminal_it_writes_over_its_line(real_run):
     root = real_run.directory.root
-    real_run.launch("--steps", "40")
+    real_run.launch("--steps", "100000")
     master, slave = os.openpty()
     argv = [sys.executable, "-m", "cascade_tui", "status", str(root), "--watch"]
     process = subprocess.Popen(
@@ -53,10 +53,12 @@ def test_on_a_terminal_it_writes_over_its_line(real_run):
         env={**os.environ, "TERM": "xterm", "COLUMNS": "60", "LINES": "10"},
     )
     os.close(slave)
-    output = b""
+    output, is_stopped = b"", False
     try:
         while block := os.read(master, 4096):
             output += block
+            if not is_stopped and output.count(b"\x1b[1F") >= 3:
+                is_stopped = main(["stop", str(root)]) == 0
     except OSError:
         pass  # the terminal's other end is closed: the process is gone
     os.close(master)

@@ -21,14 +21,14 @@ APP = [sys.executable, "-m", "cascade_tui"]
 # The keys to every screen, and what it shows when it is there.
 WALK = (
     ("", r"(?s)Configure.*ready to launch.*Help"),
-    ("1", r"1 run, 1 alive"),
+    ("1", r"(?s)1 run, 1 alive.*500/1000"),
     ("3", r"training +step 500"),
     ("f", r"Further"),
-    ("\x1b", r"Checkpoint"),
+    ("\x1b", r"(?s)\A(?!.*Further).*Checkpoint"),
     ("4", r"Earlier"),
     ("5", r"step 500/1000 loss"),
     ("?", r"esc closes"),
-    ("\x1b", r"following"),
+    ("\x1b", r"(?s)\A(?!.*esc closes).*following"),  # or the next key would be typed with alt
 )
 _COLOUR = re.compile(r"(?:^|;)(?:3[0-8]|4[0-8]|9[0-7]|10[0-7])(?:;|$)")
 
