@@ -12,7 +12,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
 
+from engine.config.fields import TrainingConfig
+from engine.config.forecast import card_rate, cells_of, step_seconds
 from engine.config.presets import PRESETS, Preset
+from engine.config.resolution import Resolution
 
 Purpose = Literal["style", "subject", "concept", "full"]
 PURPOSES: Mapping[Purpose, str] = MappingProxyType(
@@ -29,21 +32,6 @@ DEFAULT_STEPS: Mapping[Purpose, int] = MappingProxyType(
 )
 MAX_STEPS = 1_000_000
 
-_TIMED_PICTURES = 4
-# Seconds a step of four pictures of 1024 px took on one H100, by flavour, type and precision.
-_MEASURED_SECONDS = {
-    ("stage-c", "lora", "int8-torchao"): 0.75,
-    ("stage-c-lite", "lora", "int8-torchao"): 0.41,
-    ("stage-c-lite", "full", "no_change"): 0.41,
-}
-_GUESSED_SECONDS = {
-    ("stage-c", "lora"): 0.7,
-    ("stage-c", "full"): 1.3,
-    ("stage-c-lite", "lora"): 0.41,
-    ("stage-c-lite", "full"): 0.41,
-}
-# What a card of so many GB does in the time of an H100: guessed, and told with every estimate.
-_CARD_SHARES = ((70.0, 1.0), (40.0, 0.35), (20.0, 0.25), (14.0, 0.15), (0.0, 0.1))
 _SOLD_SHARE = 0.97
 _LITE_UNQUANTISED_BELOW_GB = 18
 _LORA: Mapping[Purpose, tuple[int, str, str]] = MappingProxyType(
@@ -212,19 +200,15 @@ def _steps_of(answers: Answers, values: Mapping[str, Any]) -> tuple[int, str]:
     if length.steps is not None:
         return length.steps, f"{length.steps:,} steps of {images_per_step} pictures, as you say"
     assert length.seconds is not None
-    kind = (values["model_flavour"], values["model_type"])
-    precision = values.get("base_model_precision", "no_change")
-    measured = _MEASURED_SECONDS.get((*kind, precision))
-    on_h100 = measured or _GUESSED_SECONDS[kind]
-    share = next(share for least, share in _CARD_SHARES if answers.card_gb >= least)
-    seconds = on_h100 / share * images_per_step / _TIMED_PICTURES
+    config = TrainingConfig(**values)
+    rate = card_rate("", answers.card_gb)
+    seconds = step_seconds(config, cells=cells_of(Resolution(1024, 1024)), rate=rate)
+    assert seconds is not None, "the guide knows the published flavours only"
     steps = max(1, min(MAX_STEPS, int(length.seconds / seconds)))
-    source = "measured" if measured else "guessed"
-    card = "taken for one" if share == 1 else f"taken for {share:g} of one"
+    scaled = "" if rate == 1 else f", a card of {answers.card_gb:.0f} GB taken for {rate:g} of one"
     return steps, (
-        f"about {steps:,} steps of {images_per_step} pictures. This is an estimate: {on_h100:g} s "
-        f"for {_TIMED_PICTURES}, {source} on an H100, and this card {card}; Monitor tells the "
-        "true time"
+        f"about {steps:,} steps of {images_per_step} pictures, {seconds:.2g} s each. This is an "
+        f"estimate, measured on an H100{scaled}; Monitor tells the true time"
     )
 
 

@@ -16,14 +16,11 @@ from engine.config.environment import (
     network_file_system,
     why_not_writable,
 )
+from engine.config.fields import TrainingConfig
+from engine.config.forecast import trained_parameters
 from engine.config.optimizers import OPTIMIZERS
 from engine.config.problems import Problem, error, hint, warning
 
-# One checkpoint: fp32 weights, and the optimizer's two moments in bf16 or fp32. Parameters in
-# units of 1e9: LoRA on attention has 256 (64 blocks x 4 layers) x 2 x width x rank.
-_NUM_PARAMETERS = {"stage-c": 3.589e9, "stage-c-lite": 1.031e9}
-_LORA_PARAMETERS_PER_RANK = {"stage-c": 256 * 4096, "stage-c-lite": 128 * 3072}
-_LORA_TARGET_FACTOR = {"attention": 1.0, "attention+mlp": 2.3, "all-linear": 2.5}
 _NOT_YET = ("DEEPSPEED", "FSDP", "MEGATRON_LM", "TP", "XLA", "TPU", "MULTI_XPU", "MULTI_NPU")
 
 
@@ -110,7 +107,7 @@ def network_caches(context: Context) -> Iterator[Problem]:
 def free_space(context: Context) -> Iterator[Problem]:
     """The checkpoints that are kept fit on the disk of output_dir; at least two must."""
     config = context.config
-    size = checkpoint_bytes(context)
+    size = checkpoint_bytes(config)
     if size is None or why_not_writable(Path(config.output_dir)):
         return
     free = free_bytes(Path(config.output_dir))
@@ -127,22 +124,14 @@ def free_space(context: Context) -> Iterator[Problem]:
         yield hint("checkpoints_total_limit", message, "keep fewer: set checkpoints_total_limit")
 
 
-def checkpoint_bytes(context: Context) -> float | None:
-    """About how large one checkpoint is; None for stage-c-tiny and adapters of special shape."""
-    config = context.config
-    if config.model_flavour not in _NUM_PARAMETERS:
+def checkpoint_bytes(config: TrainingConfig) -> float | None:
+    """About how large one checkpoint is; None for stage-c-tiny and adapters of special shape.
+
+    It holds fp32 weights, the optimizer's two moments, and the averages of EMA.
+    """
+    trained = trained_parameters(config)
+    if trained is None:
         return None
-    if config.model_type == "full":
-        trained = _NUM_PARAMETERS[config.model_flavour]
-    elif (
-        config.lora_type != "standard"
-        or config.lora_target not in _LORA_TARGET_FACTOR
-        or config.lora_rank_pattern
-    ):
-        return None
-    else:
-        per_rank = _LORA_PARAMETERS_PER_RANK[config.model_flavour]
-        trained = per_rank * config.lora_rank * _LORA_TARGET_FACTOR[config.lora_target]
     moments = OPTIMIZERS[config.optimizer].state_bytes
     return trained * (4 + moments + (4 if config.use_ema else 0))
 

@@ -7,15 +7,18 @@ files and folders of this machine are in ``machine_rules``.
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Iterator, Sequence
 
 from engine.config.adapter_rules import ADAPTER_RULES
 from engine.config.backend_rules import BACKEND_RULES
 from engine.config.context import Context, Rule, trained_range
+from engine.config.forecast import card_bytes, largest_cells, largest_gpu
 from engine.config.hub import name_fault
 from engine.config.optimizer_rules import OPTIMIZER_RULES
 from engine.config.problems import Edit, Problem, error, hint, warning
 from engine.config.prompts import SINGLE_PROMPT, check_prompts
+from engine.config.reading import shown
 from engine.config.resolution import GRID_PX
 from engine.config.weight_files import PUBLISHED_DECODERS, is_folder, local_decoder
 
@@ -113,34 +116,49 @@ def ema(context: Context) -> Iterator[Problem]:
 
 
 def vram(context: Context) -> Iterator[Problem]:
-    """What the weights alone need fits the card. Units: GB, as cards are sold."""
-    config, gpus = context.config, context.environment.gpus
-    if config.model_flavour == "stage-c-tiny" or not gpus:
+    """What the training takes fits the largest card; else what would make it fit, mildest first."""
+    config, gpu = context.config, largest_gpu(context.environment)
+    cells = largest_cells(context.backends)
+    needed = card_bytes(config, cells=cells)
+    if gpu is None or needed is None or needed <= gpu.total_bytes:
         return
-    largest = max(gpus, key=lambda gpu: gpu.total_bytes)
-    has = largest.total_bytes / 1e9
-    is_lite = config.model_flavour == "stage-c-lite"
-    needs_full, needs_lora = (24, 8) if is_lite else (48, 18)
-    if config.model_type == "full" and has < needs_full:
-        yield warning(
-            "model_type",
-            f"a full fine-tune of {config.model_flavour} wants {needs_full} GB or more, "
-            f"{largest.name} has {has:.0f} GB",
-            "set it to lora" + ("" if is_lite else ", or model_flavour to stage-c-lite"),
-            Edit("model_type", "lora"),
-        )
-    if (
-        config.model_type == "lora"
-        and config.base_model_precision == "no_change"
-        and has < needs_lora
-    ):
-        weights = 4.1 if is_lite else 14.4
-        yield warning(
-            "base_model_precision",
-            f"the frozen base takes {weights} GB in fp32, {largest.name} has {has:.0f} GB",
-            "set it to int8-torchao" + ("" if is_lite else ", or model_flavour to stage-c-lite"),
-            Edit("base_model_precision", "int8-torchao"),
-        )
+
+    def takes(*edits: Edit) -> float:
+        changed = config.model_copy(update={edit.key: edit.value for edit in edits})
+        return card_bytes(changed, cells=cells) or math.inf
+
+    edits = list(_smaller(context))
+    ways = [[edit] for edit in edits] + [edits[: n + 1] for n in range(1, len(edits))]
+    way = next((way for way in ways if takes(*way) <= gpu.total_bytes), edits)
+    key = way[0].key if way else "model_flavour"
+    told = ", ".join(f"{e.key} to {shown(e.value)}" for e in {e.key: e for e in way}.values())
+    yield warning(
+        key,
+        f"training takes about {needed / 1e9:.0f} GB, {gpu.name} has "
+        f"{gpu.total_bytes / 1e9:.0f} GB",
+        f"set {told}: about {takes(*way) / 1e9:.0f} GB" if way else "use a larger card",
+        way[0] if way else None,
+    )
+
+
+def _smaller(context: Context) -> Iterator[Edit]:
+    """Changes that save memory, those first that change the outcome least."""
+    config = context.config
+    can_pack = config.model_type == "lora" and context.environment.has_package("torchao")
+    if not config.gradient_checkpointing:
+        yield Edit("gradient_checkpointing", True)
+    if can_pack and config.base_model_precision in ("no_change", "bf16"):
+        yield Edit("base_model_precision", "int8-torchao")
+    batch_size = config.train_batch_size
+    while batch_size > 1:
+        batch_size //= 2
+        yield Edit("train_batch_size", batch_size)
+    if can_pack and config.base_model_precision != "int4-torchao":
+        yield Edit("base_model_precision", "int4-torchao")
+    if config.model_flavour == "stage-c":
+        yield Edit("model_flavour", "stage-c-lite")
+    if config.model_type == "full":
+        yield Edit("model_type", "lora")
 
 
 def processes(context: Context) -> Iterator[Problem]:

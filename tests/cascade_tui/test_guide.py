@@ -77,10 +77,10 @@ def test_the_text_tells_the_reasons_and_a_card_too_small_for_a_full_tune_gets_a_
 @pytest.mark.parametrize(
     ("purpose", "card", "steps", "told"),
     [
-        # 7200 s, and 8 pictures a step: 0.75 s for 4 on an H100, a quarter of one here
-        ("style", 24, 1200, "estimate: 0.75 s for 4, measured on an H100, and this card taken for"),
-        ("style", 80, 5142, "estimate: 0.7 s for 4, guessed on an H100, and this card taken for"),
-        ("full", 24, 548, "0.41 s for 4, measured on an H100, and this card taken for 0.25 of one"),
+        # 7200 s; the arithmetic of 8 pictures in two micro-batches, on a quarter of an H100
+        ("style", 24, 2170, "3.3 s each. This is an estimate, measured on an H100, a card of 24"),
+        ("style", 80, 11574, "0.62 s each. This is an estimate, measured on an H100; Monitor"),
+        ("full", 24, 863, "a card of 24 GB taken for 0.25 of one"),
     ],
 )
 def test_hours_become_steps_by_what_was_measured_and_it_is_called_an_estimate(

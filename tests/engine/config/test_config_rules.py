@@ -163,21 +163,38 @@ def test_pushing_needs_a_name_a_token_and_leave_to_connect(files, key, environme
 # -- this machine ---------------------------------------------------------------------------------
 
 
-def test_a_full_fine_tune_without_48_gb_is_a_warning(files):
-    files.environment = Environment((RTX_4090,), EVERYTHING)
-    found = files.problems(model_type="full", learning_rate=1e-5, checkpoints_total_limit=1)
-    [problem] = [problem for problem in found if problem.key == "model_type"]
-    assert problem.severity == "warning"
-    assert "48 GB" in problem.message
-    assert "26 GB" in problem.message
+@pytest.mark.parametrize("gpu", [RTX_4090, RTX_3060], ids=lambda gpu: gpu.name)
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"model_type": "full", "checkpoints_total_limit": 1, "train_batch_size": 16},
+        {"gradient_checkpointing": False, "train_batch_size": 8},
+        {"base_model_precision": "int8-torchao", "gradient_checkpointing": False},
+    ],
+    ids=str,
+)
+def test_what_a_card_cannot_hold_is_a_warning_whose_fixes_make_it_fit(files, gpu, options):
+    files.environment = Environment((gpu,), EVERYTHING)
+    options, told = {"learning_rate": 1e-5, "optimizer": "adamw_bf16", **options}, 0
+    while about := [p for p in files.problems(**options) if "training takes" in p.message]:
+        [problem] = about
+        assert problem.severity == "warning"
+        assert f"{gpu.name} has {gpu.total_bytes / 1e9:.0f} GB" in problem.message
+        assert problem.edit is not None
+        assert problem.edit.key == problem.key
+        options[problem.key] = problem.edit.value
+        told += 1
+        assert told < 10
+    assert told
 
 
 def test_a_base_in_fp32_on_a_small_card_is_a_warning_that_offers_int8(files):
     files.environment = Environment((RTX_3060,), EVERYTHING)
-    problem = files.problem("base_model_precision")
+    options = {"gradient_checkpointing": True}
+    problem = files.problem("base_model_precision", **options)
     assert problem.severity == "warning"
     assert problem.edit == Edit("base_model_precision", "int8-torchao")
-    assert files.problems(base_model_precision="int8-torchao") == ()
+    assert files.problems(base_model_precision="int8-torchao", **options) == ()
 
 
 @pytest.mark.parametrize(
