@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sys
 import time
@@ -37,6 +38,13 @@ def own_state(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
     monkeypatch.setenv("CASCADE_TUI_ASCII", "0")
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config")))
+
+
+@pytest.fixture
+def roomy_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk of 2 TB, half of it free, whatever there is."""
+    usage = shutil.disk_usage("/")._replace(total=2 * 10**12, free=10**12)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _path: usage)
 
 
 class RealRun:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,8 @@ from cascade_tui.exit_codes import OK, USAGE
 
 if TYPE_CHECKING:
     from cascade_tui.arguments import Subparsers
+    from engine.config.environment import Environment
+    from engine.config.forecast import Forecast
     from engine.config.loading import Project
     from engine.config.problems import Problem
 
@@ -43,17 +46,28 @@ def run(args: argparse.Namespace) -> int:
 
     given, environment = overrides(args), probe_environment()
     projects = [load_project(path, given, environment=environment) for path in files]
+    forecasts = [_forecast(project, environment) for project in projects]
     is_valid = all(project.is_valid for project in projects)
     if args.json:
-        content = {"valid": is_valid, "files": [_as_dict(project) for project in projects]}
+        told = [_as_dict(*pair) for pair in zip(projects, forecasts, strict=True)]
+        content = {"valid": is_valid, "files": told}
         print(json.dumps(content, ensure_ascii=False, indent=2))
     else:
-        for project in projects:
-            print(_as_text(project))
+        for project, forecast in zip(projects, forecasts, strict=True):
+            print(_as_text(project, forecast))
         if len(projects) > 1:
             num_ready = sum(project.is_valid for project in projects)
             print(f"{num_ready} of {len(projects)} configs are ready to launch")
     return OK if is_valid else USAGE
+
+
+def _forecast(project: Project, environment: Environment) -> Forecast | None:
+    """What a run of a config will take; None if the file cannot be read."""
+    from cascade_tui.forecasting import forecast_run
+
+    if project.config is None:
+        return None
+    return forecast_run(project.config, project.backends, environment)
 
 
 def verdict(problems: tuple[Problem, ...]) -> str:
@@ -66,7 +80,9 @@ def verdict(problems: tuple[Problem, ...]) -> str:
     return ", ".join(named) or "no problems"
 
 
-def _as_text(project: Project) -> str:
+def _as_text(project: Project, forecast: Forecast | None) -> str:
+    from cascade_tui.forecasting import long_lines
+
     lines = []
     for problem in project.problems:
         key = f"{problem.key}: " if problem.key else ""
@@ -75,16 +91,18 @@ def _as_text(project: Project) -> str:
         lines.append(f"{glyph} {problem.severity}: {key}{problem.message}{where}")
         if problem.fix:
             lines.append(f"    fix: {problem.fix}")
+    lines += [f"{name}: {words}" for name, words in (long_lines(forecast) if forecast else [])]
     ready = "ready to launch" if project.is_valid else "not ready"
     lines.append(f"{project.path}: {verdict(project.problems)}; {ready}")
     return "\n".join(lines)
 
 
-def _as_dict(project: Project) -> dict[str, Any]:
+def _as_dict(project: Project, forecast: Forecast | None) -> dict[str, Any]:
     return {
         "path": str(project.path),
         "valid": project.is_valid,
         "problems": [_problem_as_dict(problem) for problem in project.problems],
+        "forecast": forecast and asdict(forecast) | {"train_seconds": forecast.train_seconds},
     }
 
 

@@ -87,6 +87,7 @@ class ConfigureScreen(DraftScreen):
             self.problems if self.checked else None,
             is_changed=self.draft.is_changed,
             failure=self.check_failure,
+            forecast=self.forecast,
         )
         self._show_title(len(visible), len(fields))
 
@@ -284,6 +285,15 @@ class ConfigureScreen(DraftScreen):
         self._changed() if self.draft.redo() else self.notify("nothing to redo")
 
     # -- other views of the draft --------------------------------------------------------------
+
+    def action_forecast(self) -> None:
+        """Say what the run will take, and where each figure comes from."""
+        from cascade_tui.screens.forecast import ForecastScreen
+
+        if self.forecast is None:
+            self.notify("the config is being checked")
+        else:
+            self.app.push_screen(ForecastScreen(self.forecast))
 
     def action_compare(self) -> None:
         """Compare with the file on disk, and from there with anything else."""

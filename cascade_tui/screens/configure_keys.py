@@ -31,6 +31,7 @@ CONFIGURE_KEYS: list[BindingType] = [
     _key("B", "datasets", "Datasets", "data backends and their buckets", show=False),
     _key("V", "prompts", "Prompts", "the validation prompts, as a list", show=False),
     _key("a", "accelerate", "Accelerate", "processes, GPUs, the command", show=False),
+    _key("v", "forecast", "Forecast", "memory, time and room that the run will take", show=False),
     _key("t", "raw_text", "Text", "edit the text of the file itself", show=False),
     _key("D", "to_default", "Default", "back to the default", show=False),
     _key("P", "toggle_filter('problems')", "Problems", "only fields with problems", show=False),

@@ -11,11 +11,13 @@ from textual.screen import Screen
 from textual.timer import Timer
 
 from cascade_tui.draft import Draft, Snapshot
+from cascade_tui.forecasting import forecast_run
 from cascade_tui.screens.confirm import Confirm
 from cascade_tui.screens.unsaved import Answer, ChangedUnderneath, LaunchRefused
 from cascade_tui.widgets.glyphs import printable
 from cascade_tui.widgets.shown_keys import shown_key
-from engine.config.environment import Environment
+from engine.config.environment import Environment, probe_environment
+from engine.config.forecast import Forecast
 from engine.config.loading import Checked
 from engine.config.problems import Problem
 from engine.run.paths import RunDirectory
@@ -32,9 +34,9 @@ class DraftScreen(Screen[None]):
     class CheckDone(Message):
         """A thread has checked the draft as it was at ``snapshot``."""
 
-        def __init__(self, checked: Checked, snapshot: Snapshot) -> None:
+        def __init__(self, checked: Checked, snapshot: Snapshot, forecast: Forecast) -> None:
             super().__init__()
-            self.checked, self.snapshot = checked, snapshot
+            self.checked, self.snapshot, self.forecast = checked, snapshot, forecast
 
     class CheckFailed(Message):
         """The draft as it was at ``snapshot`` could not be checked."""
@@ -62,6 +64,7 @@ class DraftScreen(Screen[None]):
         self.draft = draft
         self.environment = environment
         self.checked: Checked | None = None
+        self.forecast: Forecast | None = None
         self.check_failure = ""
         self._checked_snapshot: Snapshot | None = None
         self._check_timer: Timer | None = None
@@ -100,13 +103,15 @@ class DraftScreen(Screen[None]):
 
     @work(thread=True, exclusive=True, group="check")
     def _check(self, draft: Draft, snapshot: Snapshot) -> None:
+        environment = self.environment or probe_environment()
         try:
-            checked = draft.check(self.environment)
+            checked = draft.check(environment)
+            forecast = forecast_run(checked.config, checked.backends, environment)
         except OSError as failure:  # of a path that the config names
             where = f"{failure.filename}: " if failure.filename else ""
             self.post_message(self.CheckFailed(f"{where}{failure.strerror or failure}", snapshot))
         else:
-            self.post_message(self.CheckDone(checked, snapshot))
+            self.post_message(self.CheckDone(checked, snapshot, forecast))
 
     @on(CheckFailed)
     def _check_failed(self, event: CheckFailed) -> None:
@@ -125,6 +130,7 @@ class DraftScreen(Screen[None]):
             self.check_soon()
             return
         self.checked, self._checked_snapshot = event.checked, event.snapshot
+        self.forecast = event.forecast
         self.check_failure = ""
         self.show_draft()
         if self._is_launch_wanted:

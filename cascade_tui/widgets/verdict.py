@@ -6,15 +6,21 @@ from collections.abc import Sequence
 
 from textual.widgets import Static
 
+from cascade_tui.forecasting import short_words
 from cascade_tui.widgets.glyphs import GLYPHS, READY, printable
 from cascade_tui.widgets.shown_keys import shown_key
+from engine.config.forecast import Forecast
 from engine.config.problems import Problem
 
 
 def describe_verdict(
-    problems: Sequence[Problem] | None, *, is_changed: bool, failure: str = ""
+    problems: Sequence[Problem] | None,
+    *,
+    is_changed: bool,
+    failure: str = "",
+    forecast: Forecast | None = None,
 ) -> str:
-    """`✖ 2 errors  ▲ 3 warnings  • not saved (w)`, or that it is ready to be launched.
+    """`✖ 2 errors  ▲ 3 warnings  • not saved (w)  GPU ~7.8/26 GB  ~2 h 5 min`, or that it is ready.
 
     ``problems`` is None while nothing has been checked; ``failure`` says why it cannot be.
     """
@@ -31,7 +37,8 @@ def describe_verdict(
         if not any(problem.severity == "error" for problem in problems):
             words.insert(0, f"{READY} ready to launch ({shown_key('configure.launch', 'L')})")
     unsaved = f"• not saved ({shown_key('configure.save', 'w')})"
-    return "  ".join([*words, *([unsaved] if is_changed else [])])
+    takes = short_words(forecast) if forecast is not None else []
+    return "  ".join([*words, *([unsaved] if is_changed else []), *takes])
 
 
 def _counted(glyph: str, number: int, noun: str) -> str:
@@ -58,13 +65,20 @@ class Verdict(Static):
         self._words = ""
 
     def show(
-        self, problems: Sequence[Problem] | None, *, is_changed: bool, failure: str = ""
+        self,
+        problems: Sequence[Problem] | None,
+        *,
+        is_changed: bool,
+        failure: str = "",
+        forecast: Forecast | None = None,
     ) -> None:
         """Show the verdict; see `describe_verdict`."""
         has_errors = bool(failure) or any(p.severity == "error" for p in problems or ())
         self.set_class(has_errors, "-errors")
         self.set_class(problems is not None and not has_errors, "-ready")
-        words = describe_verdict(problems, is_changed=is_changed, failure=failure)
+        words = describe_verdict(
+            problems, is_changed=is_changed, failure=failure, forecast=forecast
+        )
         if words != self._words:
             self._words = words
             self.update(words, layout=False)

@@ -1,8 +1,8 @@
 """What a run will take: memory of the card, time of a step, room of the caches.
 
 Sums over the published shapes, with constants measured on an H100 by
-``tests/benchmarks/step_grid.py``, which prints this forecast beside each measurement. On other cards
-the arithmetic of a step is scaled by a guessed rate, and the forecast says so.
+``tests/benchmarks/step_grid.py``, which prints this forecast beside each measurement. On other
+cards the arithmetic of a step is scaled by a guessed rate, and the forecast says so.
 Units: bytes, seconds; "cells" are the places of the latent grid, 24 x 24 at 1024 px.
 """
 
@@ -81,7 +81,7 @@ def trained_parameters(config: TrainingConfig) -> float | None:
 
 
 def card_bytes(config: TrainingConfig, *, cells: float) -> int | None:
-    """The most that a card has in use while it trains, at ``cells`` a picture; None if not known."""
+    """The most that a card has in use in training, at ``cells`` a picture; None if not known."""
     trained, flavour = trained_parameters(config), config.model_flavour
     if trained is None:
         return None
@@ -177,8 +177,8 @@ class Forecast:
     """What a run will take. None is what is not known.
 
     ``card_bytes`` of the ``card_total_bytes`` of ``gpu``; ``cache_bytes`` if nothing is cached yet,
-    of ``num_images`` and as many captions; ``train_seconds`` for all ``num_steps``, without
-    caching and validation. ``source`` says where the seconds come from.
+    of ``num_images`` and as many captions, where ``cache_free_bytes`` are. ``train_seconds`` are
+    those of all ``num_steps``, without caching and validation, from ``source``.
     """
 
     card_bytes: int | None
@@ -186,6 +186,7 @@ class Forecast:
     gpu: str
     num_images: int
     cache_bytes: int
+    cache_free_bytes: int | None
     num_steps: int | None
     step_seconds: float | None
     source: str
@@ -231,6 +232,7 @@ def forecast(
     *,
     num_images: dict[str, int],
     measured: tuple[float, str] | None = None,
+    cache_free_bytes: int | None = None,
 ) -> Forecast:
     """Forecast a run; ``num_images`` are the pictures of each image backend, by its id.
 
@@ -254,6 +256,7 @@ def forecast(
         gpu=gpu.name if gpu else "",
         num_images=sum(num_images.values()),
         cache_bytes=cache_bytes,
+        cache_free_bytes=cache_free_bytes,
         num_steps=_num_steps(config, images, num_images),
         step_seconds=seconds,
         source=source if seconds is not None else "",

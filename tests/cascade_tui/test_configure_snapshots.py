@@ -16,7 +16,7 @@ pytestmark = pytest.mark.parametrize("size", SIZES, ids=["80x24", "120x36"])
 
 
 @pytest.fixture(autouse=True)
-def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, roomy_disk: None) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HF_HOME", "hf")
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))

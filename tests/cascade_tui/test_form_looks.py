@@ -35,7 +35,7 @@ Compare = Callable[..., bool]
 
 
 @pytest.fixture(autouse=True)
-def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, roomy_disk: None) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HF_HOME", "hf")
     monkeypatch.setenv("HOME", str(tmp_path))

@@ -83,7 +83,13 @@ def test_a_good_config_is_ready_and_exits_with_0(tmp_path):
     path = ProjectFiles(tmp_path).write()
     result = validate(path, cwd=tmp_path)
     assert (result.returncode, result.stderr) == (0, ""), result.stdout
-    assert result.stdout == f"{path}: no problems; ready to launch\n"
+    *forecast, verdict = result.stdout.splitlines()
+    assert verdict == f"{path}: no problems; ready to launch"
+    assert [line.partition(":")[0] for line in forecast] == ["GPU memory", "training", "caches"]
+    [file] = json.loads(validate(path, "--json", cwd=tmp_path).stdout)["files"]
+    assert file["forecast"]["num_steps"] == 100
+    assert file["forecast"]["card_bytes"] > 1e9
+    assert file["forecast"]["train_seconds"] is None
     result = validate(path, "--set", "lora_rank=0", "--set", "validation_prompt=7", cwd=tmp_path)
     assert result.returncode == 2
     assert "error: lora_rank: is 0" in result.stdout
