@@ -11,6 +11,8 @@ import importlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from cascade_tui.arguments import Parser
+
 _KIND_OF_METAVAR = {
     "CONFIG": "configs",
     "CONFIG|RUN": "configs",
@@ -69,9 +71,9 @@ def nodes(main: argparse.ArgumentParser, commands: Mapping[str, tuple[str, str]]
     """The whole tree; `commands` maps a name to its module in cascade_tui.commands and its help."""
     summaries = {name: summary for name, (_, summary) in commands.items()}
     found = list(_walk(main, "", "", summaries))
-    parsers: dict[str, argparse.ArgumentParser] = {}
+    parsers: dict[str, Parser] = {}
     for module_name in dict.fromkeys(module for module, _ in commands.values()):
-        subparsers = argparse.ArgumentParser(prog="cascade-tui").add_subparsers()
+        subparsers = Parser(prog="cascade-tui").add_subparsers()
         importlib.import_module(f"cascade_tui.commands.{module_name}").add_parser(subparsers)
         parsers |= subparsers.choices
     for name, summary in summaries.items():
