@@ -1,7 +1,8 @@
 """What a shell may offer after each word, read from the argparse tree.
 
 Kinds of values: `configs` (TOML, JSON and folders), `runs` (run directories), `files`, `folders`,
-`keys` (KEY=VALUE of an option), `words` (listed ones), `nothing` (a number, free text).
+`keys` (KEY=VALUE of an option; with words, of one of these), `words` (listed ones), `nothing` (a
+number, free text).
 """
 
 from __future__ import annotations
@@ -105,6 +106,14 @@ def _walk(
 def _value(action: argparse.Action) -> Value:
     if action.choices is not None:
         return Value("words", tuple(map(str, action.choices)))
+    if action.dest == "preset":
+        from engine.config.presets import PRESETS
+
+        return Value("words", tuple(PRESETS))
+    if action.metavar == "KEY=VALUE" and not action.option_strings:  # of `change`
+        from engine.config.live import LIVE_OPTIONS
+
+        return Value("keys", LIVE_OPTIONS)
     if action.type in (int, float):
         return Value("nothing")
     name = action.metavar if isinstance(action.metavar, str) else ""
