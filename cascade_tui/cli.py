@@ -123,6 +123,7 @@ def main_parser() -> Parser:
         usage="cascade-tui [options] [PATH]\n       cascade-tui COMMAND ...",
         description="Fine-tune the Stable Cascade Stage C prior from a terminal.",
         epilog=f"commands (each has its own --help):\n{table}\n\n"
+        f"{exit_codes.SUMMARY}\n\n"
         "Keys of the app are chosen in ~/.config/cascade-tui/keys.toml: see `cascade-tui keys`.\n"
         "Without a terminal it works as with --no-ui.",
         formatter_class=argparse.RawDescriptionHelpFormatter,

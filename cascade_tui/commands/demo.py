@@ -33,7 +33,8 @@ def add_parser(subparsers: Subparsers) -> None:
         description="Build a tiny Stage C, train a LoRA of it on eight photographs, and show it: "
         "in the app if there is a terminal, else in lines of text. Takes a few minutes on two "
         "cores and needs no GPU and no network. Called again, it goes on with a demo that was "
-        "stopped, and begins another one after a finished one.",
+        "stopped, and begins another one after a finished one. Exit codes: those of the run (0 "
+        "finished, 1 failed), 3 it could not be prepared or launched, 130 stopped by ctrl+c.",
     )
     parser.add_argument(
         "--output",

@@ -23,7 +23,8 @@ def add_parser(subparsers: Subparsers) -> None:
     parser = subparsers.add_parser(
         "logs",
         help="print the trainer's console output",
-        description="Print console.log of a run. With -f, go on until the run is over.",
+        description="Print console.log of a run. With -f, go on until the run is over. "
+        "Exit codes: 0 printed, 2 there is no such run.",
     )
     parser.add_argument("run_directory", metavar="RUN", help="a run directory")
     parser.add_argument("-f", "--follow", action="store_true", help="go on as it grows")

@@ -30,8 +30,9 @@ def add_parser(subparsers: Subparsers) -> None:
         description="Say how one run does, or every run below a folder (three levels deep). "
         "With --watch it goes on until nothing runs any more: a terminal shows the lines as they "
         "change, in their place; anything else gets a line whenever something changed, also the "
-        "way to follow a run with a screen reader (--lines). It then ends with the exit code of "
-        "the run, of several with the first that is not 0.",
+        "way to follow a run with a screen reader (--lines). "
+        "Exit codes: 0 told, 2 there is no run; of --watch that of the run (1 if it "
+        "is lost), of several the first that is not 0.",
     )
     parser.add_argument("path", nargs="?", default=".", metavar="RUN|ROOT", help="default: here")
     parser.add_argument("--json", action="store_true", help="one JSON object a run and line")
