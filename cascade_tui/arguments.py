@@ -3,20 +3,97 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
     from cascade_tui.notifying import NotifyBy
     from engine.run.paths import RunDirectory
 
-    Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
+    Subparsers = argparse._SubParsersAction["Parser"]
+
+
+_MOST_SHOWN = 40
+"""Characters of somebody's argument in a message."""
 
 
 class UsageError(ValueError):
     """The command line asks for something that is not there; says what would be."""
+
+
+class Parser(argparse.ArgumentParser):
+    """Tells what is wrong with a command line in one message, instead of all that could be said."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise UsageError with argparse's message."""
+        raise UsageError(f"{message} (see `{self.prog} --help`)")
+
+    def parse_strictly(self, argv: Sequence[str]) -> argparse.Namespace:
+        """The options of a command line; raises UsageError, for an unknown one with the nearest."""
+        options, unknown = self.parse_known_args(argv)
+        if unknown:
+            parser = self
+            for action in self._actions:
+                if isinstance(action, argparse._SubParsersAction):
+                    parser = action.choices[getattr(options, action.dest)]
+            parser._refuse(unknown[0])
+        return options
+
+    def _refuse(self, unknown: str) -> NoReturn:
+        import difflib
+
+        name = unknown.partition("=")[0]
+        if not name.startswith("-"):
+            self.error(f"one argument too many: {_shortened(unknown)}")
+        nearest = difflib.get_close_matches(name, self._option_string_actions, n=1, cutoff=0.7)
+        hint = f"; did you mean {nearest[0]}?" if nearest else ""
+        self.error(f"there is no option {_shortened(name)}{hint}")
+
+
+def whole_number(least: float = -math.inf, most: float = math.inf) -> Callable[[str], int]:
+    """What reads an argument that is a whole number from `least` to `most`."""
+
+    def read(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = None
+        if value is None or not least <= value <= most:
+            told = f"expected a whole number{_within(least, most)}, not {_shortened(text)}"
+            raise argparse.ArgumentTypeError(told)
+        return value
+
+    return read
+
+
+def number(least: float = -math.inf, most: float = math.inf) -> Callable[[str], float]:
+    """What reads an argument that is a finite number from `least` to `most`."""
+
+    def read(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not (math.isfinite(value) and least <= value <= most):
+            told = f"expected a number{_within(least, most)}, not {_shortened(text)}"
+            raise argparse.ArgumentTypeError(told)
+        return value
+
+    return read
+
+
+def _within(least: float, most: float) -> str:
+    if math.isfinite(most):
+        return f" from {least:.12g} to {most:.12g}"
+    return f", {least:.12g} or more" if math.isfinite(least) else ""
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _MOST_SHOWN else f"{text[: _MOST_SHOWN - 1]}…"
 
 
 def add_config_options(parser: argparse.ArgumentParser) -> None:
@@ -108,7 +185,8 @@ def existing_run(path: str | Path) -> RunDirectory:
 
     run = RunDirectory(Path(path))
     if not run.root.is_dir():
-        raise UsageError(f"there is no run directory {path}")
+        what = "is a file, not a run directory" if run.root.exists() else "is not there"
+        raise UsageError(f"{path} {what} (a run lies in its config's output_dir)")
     if not run.exists():
         raise UsageError(
             f"{path} is not a run directory: it has neither a frozen config.toml nor events.jsonl "

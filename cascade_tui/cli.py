@@ -9,14 +9,14 @@ from __future__ import annotations
 import argparse
 import gc
 import importlib
-import io
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from cascade_tui import exit_codes
+from cascade_tui import exit_codes, streams
 from cascade_tui.arguments import (
+    Parser,
     UsageError,
     add_config_options,
     add_notify_option,
@@ -78,44 +78,52 @@ def main(arguments: Sequence[str] | None = None) -> int:
     argv = list(sys.argv[1:] if arguments is None else arguments)
     # None of them is ours, and to look for them is to read the metadata of every package.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        # A locale that lacks a sign, a path that is no UTF-8: escaped as on stderr, not a crash.
-        sys.stdout.reconfigure(errors="backslashreplace")
+    streams.open_missing()
+    streams.tolerate_signs()
     try:
-        return _run(argv)
+        try:
+            return _run(argv)
+        finally:
+            sys.stdout.flush()  # here a full disk can still be told, at exit it cannot
     except UsageError as error:
         print(f"cascade-tui: {error}", file=sys.stderr)
         return exit_codes.USAGE
     except KeyboardInterrupt:
         return exit_codes.INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read us has left. Python would complain once more while flushing at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # whoever read us has left
+        streams.silence(sys.stdout)
         return exit_codes.BROKEN_PIPE
+    except OSError as error:
+        if error.filename is None:
+            streams.silence(sys.stdout)
+        where = "cannot write the output" if error.filename is None else error.filename
+        print(f"cascade-tui: {where}: {error.strerror or error}", file=sys.stderr)
+        return exit_codes.USAGE
 
 
 def _run(argv: list[str]) -> int:
     position = _first_positional(argv)
     if position is None or argv[position] not in COMMANDS:
-        return _open(main_parser().parse_args(argv))
+        return _open(main_parser().parse_strictly(argv))
     gc.set_threshold(_RARE_COLLECTION)
     name = argv[position]
     module = importlib.import_module(f"cascade_tui.commands.{COMMANDS[name][0]}")
-    parser = argparse.ArgumentParser(prog="cascade-tui")
+    parser = Parser(prog="cascade-tui")
     module.add_parser(parser.add_subparsers(dest="command"))
-    options = parser.parse_args([name, *argv[:position], *argv[position + 1 :]])
+    options = parser.parse_strictly([name, *argv[:position], *argv[position + 1 :]])
     return int(module.run(options))
 
 
-def main_parser() -> argparse.ArgumentParser:
+def main_parser() -> Parser:
     """The parser of a command line without a subcommand, whose help names the subcommands."""
     width = max(map(len, COMMANDS))
     table = "\n".join(f"  {name:<{width}}  {what}" for name, (_, what) in COMMANDS.items())
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="cascade-tui",
         usage="cascade-tui [options] [PATH]\n       cascade-tui COMMAND ...",
         description="Fine-tune the Stable Cascade Stage C prior from a terminal.",
         epilog=f"commands (each has its own --help):\n{table}\n\n"
+        f"{exit_codes.SUMMARY}\n\n"
         "Keys of the app are chosen in ~/.config/cascade-tui/keys.toml: see `cascade-tui keys`.\n"
         "Without a terminal it works as with --no-ui.",
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -13,10 +13,11 @@ def script(shell: str, tree: list[Node], keys: Mapping[str, tuple[str, ...]]) ->
     if shell == "fish":
         return _fish(tree, keys)
     front, last = {"bash": (_BASH_FRONT, ""), "zsh": (_ZSH_FRONT, _ZSH_LAST)}[shell]
-    first = "#compdef cascade-tui\n" if shell == "zsh" else ""
-    return (
-        f"{first}# Made by `cascade-tui completions {shell}`.\n{_tables(tree, keys)}{front}{last}"
-    )
+    first, tables = "", _tables(tree, keys)
+    if shell == "zsh":
+        first = "#compdef cascade-tui\n"
+        tables += _zsh_summaries(tree)
+    return f"{first}# Made by `cascade-tui completions {shell}`.\n{tables}{front}{last}"
 
 
 # -- bash and zsh: the same tables as POSIX functions ---------------------------------------------
@@ -63,6 +64,16 @@ def _function(
     return "\n".join([*lines, "    esac", "}\n"])
 
 
+def _zsh_summaries(tree: list[Node]) -> str:
+    """A function that fills `found` with the commands that may follow, each with its help."""
+    lines = ["_cascade_tui_described() {", '    case "$1" in']
+    for node in tree:
+        told = (f"{name}:{_short(text)}" for name, text in node.children)
+        if items := " ".join(map(_quoted, told)):
+            lines.append(f"    {_quoted(node.path)}) found=({items}) ;;")
+    return "\n".join([*lines, "    esac", "}\n"])
+
+
 def _quoted(text: str) -> str:
     return "'" + text.replace("'", "'\\''") + "'"
 
@@ -78,7 +89,10 @@ _cascade_tui_offer() {  # the kind of value with its words, the word so far
     local kind="${1%% *}" cur="$2"
     case "$kind" in
     words) COMPREPLY=($(compgen -W "${1#words }" -- "$cur")) ;;
-    keys) COMPREPLY=($(compgen -S = -W "$(_cascade_tui_keys)" -- "$cur")); compopt -o nospace ;;
+    keys)
+        local keys="${1#keys}"
+        COMPREPLY=($(compgen -S = -W "${keys:-$(_cascade_tui_keys)}" -- "$cur"))
+        compopt -o nospace ;;
     nothing) COMPREPLY=() ;;
     *)
         local IFS=$'\n'
@@ -142,22 +156,24 @@ complete -F _cascade_tui cascade-tui
 _ZSH_FRONT = r"""
 _cascade_tui_offer() {  # the kind of value with its words
     local -a found
+    local word
     case $1 in
     words\ *) found=(${=1#words }); compadd -a found ;;
-    keys)
+    keys*)
         if compset -P 1 '*='; then
-            found=(${=$(_cascade_tui_of_key ${IPREFIX%=})})
+            found=(${=$(_cascade_tui_of_key ${${IPREFIX%=}##*=})})
             compadd -a found
         else
-            found=(${=$(_cascade_tui_keys)})
+            found=(${=1#keys})
+            (( $#found )) || found=(${=$(_cascade_tui_keys)})
             compadd -q -S = -a found
         fi ;;
     nothing) _message 'a value' ;;
     configs) _files -g '*.(toml|json)' ;;
     runs)
-        found=(*/status.json(N:h) */*/status.json(N:h) */*/*/status.json(N:h))
-        (( $#found )) && compadd -f -a found
-        _files -/ ;;
+        word=${(Q)PREFIX}
+        found=($word*/status.json(N:h) $word*/*/status.json(N:h) $word*/*/*/status.json(N:h))
+        (( $#found )) && compadd -f -a found || _files -/ ;;
     folders) _files -/ ;;
     files) _files ;;
     esac
@@ -187,14 +203,20 @@ _cascade_tui() {
         _cascade_tui_offer "$(_cascade_tui_of_flag "$path_words" "$flag")"
         return
     fi
+    if [[ ${words[CURRENT]} == --*=* ]]; then
+        flag=${words[CURRENT]%%=*}
+        compset -P 1 '*='
+        _cascade_tui_offer "$(_cascade_tui_of_flag "$path_words" "$flag")"
+        return
+    fi
     if [[ ${words[CURRENT]} == -* ]]; then
         found=(${=$(_cascade_tui_flags "$path_words")})
         compadd -a found
         return
     fi
     if (( position == 0 )); then
-        found=(${=$(_cascade_tui_commands "$path_words")})
-        (( $#found )) && compadd -a found
+        _cascade_tui_described "$path_words"
+        (( $#found )) && _describe -t commands command found
     fi
     value=$(_cascade_tui_of_argument "$path_words" "$position")
     [[ -n $value ]] && _cascade_tui_offer "$value"
@@ -240,7 +262,7 @@ function __cascade_tui_configs
 end
 function __cascade_tui_runs
     for found in */status.json */*/status.json */*/*/status.json
-        string replace -r '/status.json$' '' -- $found
+        string replace -r 'status.json$' '' -- $found  # as folders are completed: not twice
     end
     __fish_complete_directories
 end
@@ -264,7 +286,7 @@ def _fish(tree: list[Node], keys: Mapping[str, tuple[str, ...]]) -> str:
         if flag.value is not None
         for name in flag.names
     ]
-    offered = [f"{key}={value}" for key, values in keys.items() for value in values or ("",)]
+    offered = [f"{key}={value}\t" for key, values in keys.items() for value in values or ("",)]
     lines = [
         "# Made by `cascade-tui completions fish`.",
         f"set -g __cascade_tui_paths {_listed(paths)}",
@@ -294,8 +316,11 @@ def _fish_flag(flag: Flag) -> str:
 
 
 def _fish_value(value: Value) -> str:
-    if value.kind == "words":
-        return f" -f -a {_fish_quoted(' '.join(value.words))}"
+    words = value.words
+    if value.kind == "keys":
+        words = tuple(f"{word}=" for word in words)
+    if words:  # with no description of their own they would get the option's
+        return " -f -a " + _fish_quoted(" ".join(f"{word}\\t''" for word in words))
     return _FISH_VALUES[value.kind]
 
 

@@ -1,7 +1,8 @@
 """What a shell may offer after each word, read from the argparse tree.
 
 Kinds of values: `configs` (TOML, JSON and folders), `runs` (run directories), `files`, `folders`,
-`keys` (KEY=VALUE of an option), `words` (listed ones), `nothing` (a number, free text).
+`keys` (KEY=VALUE of an option; with words, of one of these), `words` (listed ones), `nothing` (a
+number, free text).
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ import argparse
 import importlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+
+from cascade_tui.arguments import Parser
 
 _KIND_OF_METAVAR = {
     "CONFIG": "configs",
@@ -69,9 +72,9 @@ def nodes(main: argparse.ArgumentParser, commands: Mapping[str, tuple[str, str]]
     """The whole tree; `commands` maps a name to its module in cascade_tui.commands and its help."""
     summaries = {name: summary for name, (_, summary) in commands.items()}
     found = list(_walk(main, "", "", summaries))
-    parsers: dict[str, argparse.ArgumentParser] = {}
+    parsers: dict[str, Parser] = {}
     for module_name in dict.fromkeys(module for module, _ in commands.values()):
-        subparsers = argparse.ArgumentParser(prog="cascade-tui").add_subparsers()
+        subparsers = Parser(prog="cascade-tui").add_subparsers()
         importlib.import_module(f"cascade_tui.commands.{module_name}").add_parser(subparsers)
         parsers |= subparsers.choices
     for name, summary in summaries.items():
@@ -103,6 +106,14 @@ def _walk(
 def _value(action: argparse.Action) -> Value:
     if action.choices is not None:
         return Value("words", tuple(map(str, action.choices)))
+    if action.dest == "preset":
+        from engine.config.presets import PRESETS
+
+        return Value("words", tuple(PRESETS))
+    if action.metavar == "KEY=VALUE" and not action.option_strings:  # of `change`
+        from engine.config.live import LIVE_OPTIONS
+
+        return Value("keys", LIVE_OPTIONS)
     if action.type in (int, float):
         return Value("nothing")
     name = action.metavar if isinstance(action.metavar, str) else ""

@@ -15,6 +15,16 @@ BROKEN_PIPE = 141
 INTERRUPTED = 130
 TERMINATED = 143
 
+SUMMARY = """\
+exit codes (each command's --help says what they mean there; a run's own code is passed through):
+  0         done
+  1         the trainer failed, or the run is lost; `diff` found differences
+  2         the command line, config or data is at fault, or the output cannot be written
+  3         the run is alive already, or could not be launched
+  130, 143  stopped by ctrl+c or SIGTERM; the run has saved
+  141       whoever read the output has left"""
+"""As `--help` tells them."""
+
 
 def of_signal(number: int) -> int:
     """128 + n, as shells have it: 130 for SIGINT, 143 for SIGTERM."""

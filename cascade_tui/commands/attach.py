@@ -23,7 +23,9 @@ def add_parser(subparsers: Subparsers) -> None:
         "attach",
         help="watch a run",
         description="Open the monitor on a run, whether it runs or is over. Leaving it leaves the "
-        "run alone. With --no-ui, follow its events as text and exit with its exit code.",
+        "run alone. With --no-ui, follow its events as text and exit with its exit code. "
+        "Exit codes: those of the run (0 finished or stopped, 1 failed or lost), 2 there is no "
+        "such run, 130 left by ctrl+c.",
     )
     parser.add_argument("run_directory", metavar="RUN", help="a run directory")
     parser.add_argument("--no-ui", action="store_true", help="follow as text, without the app")

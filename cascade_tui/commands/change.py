@@ -22,7 +22,8 @@ def add_parser(subparsers: Subparsers) -> None:
         description="Change checkpoint_step_interval, validation_step_interval, validation_prompt "
         "or validation_prompts.NAME (no text takes that prompt away) at the next step boundary. "
         "The run goes on with it after a `resume`, too; its frozen config.toml stays as it was. "
-        "Exit codes: 0 asked for (with --wait: made), 1 refused by the trainer, 2 not possible.",
+        "Exit codes: 0 asked for (with --wait: made), 1 refused by the trainer, 2 not possible, "
+        "3 it cannot be asked for.",
     )
     add_run_arguments(parser)
     parser.add_argument(

@@ -24,7 +24,7 @@ def add_parser(subparsers: Subparsers) -> None:
         "completions",
         help="print what lets a shell complete our commands",
         description="Print a script by which the shell completes commands, options, configs, run "
-        "directories and the keys of --set.",
+        "directories and the keys of --set. Exit codes: 0 printed, 2 there is no such shell.",
         epilog=_HOW,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

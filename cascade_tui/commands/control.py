@@ -35,11 +35,18 @@ _COMMANDS: dict[str, tuple[CommandName, str]] = {
     "abort": ("abort", "End the run at once, without saving: SIGTERM, after 15 s SIGKILL."),
 }
 
+_EXIT_CODES = (
+    "Exit codes: 0 asked for (with --wait: done), 1 it failed (--wait), 2 nothing runs there, "
+    "3 it cannot be asked for or launched."
+)
+
 
 def add_parser(subparsers: Subparsers) -> None:
     """Add the parsers of all these commands."""
     for name, (_, description) in _COMMANDS.items():
-        parser = subparsers.add_parser(name, help=description, description=description)
+        parser = subparsers.add_parser(
+            name, help=description, description=f"{description} {_EXIT_CODES}"
+        )
         add_run_arguments(parser)
 
 

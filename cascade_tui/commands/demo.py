@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cascade_tui import exit_codes
-from cascade_tui.arguments import is_interactive
+from cascade_tui.arguments import is_interactive, whole_number
 
 if TYPE_CHECKING:
     from cascade_tui.arguments import Subparsers
@@ -33,7 +33,8 @@ def add_parser(subparsers: Subparsers) -> None:
         description="Build a tiny Stage C, train a LoRA of it on eight photographs, and show it: "
         "in the app if there is a terminal, else in lines of text. Takes a few minutes on two "
         "cores and needs no GPU and no network. Called again, it goes on with a demo that was "
-        "stopped, and begins another one after a finished one.",
+        "stopped, and begins another one after a finished one. Exit codes: those of the run (0 "
+        "finished, 1 failed), 3 it could not be prepared or launched, 130 stopped by ctrl+c.",
     )
     parser.add_argument(
         "--output",
@@ -44,7 +45,10 @@ def add_parser(subparsers: Subparsers) -> None:
     )
     parser.add_argument("--no-ui", action="store_true", help="report in lines of text")
     parser.add_argument(
-        "--steps", type=_steps, metavar="N", help="train N steps (default: as in the config)"
+        "--steps",
+        type=whole_number(1),
+        metavar="N",
+        help="train N steps (default: as in the config)",
     )
 
 
@@ -235,9 +239,3 @@ def _losses(run: RunDirectory) -> tuple[float | None, float | None]:
 def _latest_pictures(run: RunDirectory) -> list[Path]:
     folders = sorted(run.validation.glob("step-*")) if run.validation.is_dir() else []
     return sorted(folders[-1].glob("*.png")) if folders else []
-
-
-def _steps(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"expected a number of steps, 1 or more, not {text}")
-    return int(text)

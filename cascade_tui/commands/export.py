@@ -68,10 +68,13 @@ def run(args: argparse.Namespace) -> int:
 
 def _check_push(run: RunDirectory, name: str | None) -> None:
     """Before torch is loaded: there is a name, it can be one, and there is a token."""
-    from engine.config.frozen import load_frozen
+    from engine.config.frozen import FrozenConfigError, load_frozen
     from engine.config.hub import has_token, is_offline, name_fault
 
-    name = name or load_frozen(run.root).config.hub_model_id
+    try:
+        name = name or load_frozen(run.root).config.hub_model_id
+    except FrozenConfigError as failure:
+        raise UsageError(str(failure)) from failure
     if not name:
         raise UsageError("the run has no hub_model_id: say --hub-model-id OWNER/NAME")
     if fault := name_fault(name):

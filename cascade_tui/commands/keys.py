@@ -30,8 +30,8 @@ def add_parser(subparsers: Subparsers) -> None:
         help="show every key of the app, and how to change it",
         description="Show every action of the app with its id and its keys. Other keys are chosen "
         "in $XDG_CONFIG_HOME/cascade-tui/keys.toml (default: ~/.config/cascade-tui/keys.toml), "
-        'with lines like "monitor.checkpoint" = "C". What is wrong in it is told, with '
-        "exit code 2.",
+        'with lines like "monitor.checkpoint" = "C". '
+        "Exit codes: 0 shown, 2 something is wrong in that file.",
     )
     output = parser.add_mutually_exclusive_group()
     output.add_argument("--json", action="store_true", help="print one JSON object")

@@ -25,7 +25,8 @@ def add_parser(subparsers: Subparsers) -> None:
         "locate",
         help="say where things lie: caches, weights, runs, the program",
         description="Say where the program, the hub cache and the runs below this folder lie; "
-        "with a config (or a run) also its data, its caches, its weights and its log.",
+        "with a config (or a run) also its data, its caches, its weights and its log. "
+        "Exit codes: 0 told, 2 there is no such config or run.",
     )
     parser.add_argument("config", nargs="?", metavar="CONFIG|RUN", help="a config or a run")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
@@ -83,7 +84,7 @@ def _as_dict(place: Place) -> dict[str, Any]:
         "exists": place.exists,
         "bytes": place.num_bytes,
         "is_whole": place.is_whole,
-        **({"problem": place.problem} if place.problem else {}),
+        "problem": place.problem,
     }
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from cascade_tui import exit_codes
-from cascade_tui.arguments import existing_run
+from cascade_tui.arguments import existing_run, whole_number
 
 if TYPE_CHECKING:
     from cascade_tui.arguments import Subparsers
@@ -23,11 +23,18 @@ def add_parser(subparsers: Subparsers) -> None:
     parser = subparsers.add_parser(
         "logs",
         help="print the trainer's console output",
-        description="Print console.log of a run. With -f, go on until the run is over.",
+        description="Print console.log of a run. With -f, go on until the run is over. "
+        "Exit codes: 0 printed, 2 there is no such run.",
     )
     parser.add_argument("run_directory", metavar="RUN", help="a run directory")
     parser.add_argument("-f", "--follow", action="store_true", help="go on as it grows")
-    parser.add_argument("-n", "--lines", type=int, metavar="N", help="begin N lines before the end")
+    parser.add_argument(
+        "-n",
+        "--lines",
+        type=whole_number(0),
+        metavar="N",
+        help="begin N lines before the end",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -35,6 +42,8 @@ def run(args: argparse.Namespace) -> int:
     from engine.run.launch import is_alive
 
     directory = existing_run(args.run_directory)
+    if not directory.console_log.exists():
+        print(f"cascade-tui: {directory.root} has no console.log yet", file=sys.stderr)
     output = sys.stdout.buffer
     offset = 0 if args.lines is None else _offset_of_last_lines(directory.console_log, args.lines)
     while True:
@@ -46,9 +55,15 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _copy(path: Path, offset: int, output: BinaryIO) -> int:
-    """Write the file's bytes from `offset` on; returns where it ends now."""
+    """Write the file's bytes from `offset` on; returns where it ends now.
+
+    A file that has become shorter was emptied or replaced: it is written from its beginning.
+    """
     try:
         with path.open("rb") as file:
+            if file.seek(0, 2) < offset:
+                print(f"cascade-tui: {path} begins anew", file=sys.stderr)
+                offset = 0
             file.seek(offset)
             while block := file.read(_BLOCK_BYTES):
                 output.write(block)

@@ -21,7 +21,8 @@ def add_parser(subparsers: Subparsers) -> None:
         help="write a run as one self-contained HTML file",
         description="Write what a run did as one HTML file: summary, curves, validation pictures, "
         "config, events and versions. It needs no network and no script. Prints where it is. "
-        "It names this machine, its user and its paths.",
+        "It names this machine, its user and its paths. "
+        "Exit codes: 0 written, 2 it cannot be.",
     )
     parser.add_argument("run_directory", metavar="RUN", help="a run directory")
     parser.add_argument("--to", metavar="FILE", help="default: report.html in RUN; - is stdout")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from cascade_tui.arguments import UsageError, existing_run
+from cascade_tui.arguments import UsageError, existing_run, number, whole_number
 from cascade_tui.tools import run_tool
 
 if TYPE_CHECKING:
@@ -33,10 +33,16 @@ def add_parser(subparsers: Subparsers) -> None:
     parser.add_argument("--negative", metavar="TEXT", help="what guidance steers away from")
     parser.add_argument("--step", metavar="N", help="the checkpoint (default: the newest)")
     parser.add_argument("--base", action="store_true", help="the base, as before training")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="default: 0")
-    parser.add_argument("--num-seeds", type=int, default=1, metavar="N", help="default: 1")
-    parser.add_argument("--steps", type=int, metavar="N", help="steps of the prior's sampler")
-    parser.add_argument("--guidance", type=float, metavar="S", help="the prior's guidance scale")
+    parser.add_argument(
+        "--seed", type=whole_number(0, 2**32 - 1), default=0, metavar="N", help="default: 0"
+    )
+    parser.add_argument(
+        "--num-seeds", type=whole_number(1, 10_000), default=1, metavar="N", help="default: 1"
+    )
+    parser.add_argument(
+        "--steps", type=whole_number(), metavar="N", help="steps of the prior's sampler"
+    )
+    parser.add_argument("--guidance", type=number(), metavar="S", help="the prior's guidance scale")
     parser.add_argument("--resolution", metavar="WxH", help="such as 1024x1024")
     parser.add_argument(
         "--decoder",
@@ -51,11 +57,7 @@ def run(args: argparse.Namespace) -> int:
     """Draw; returns 0, or 2 with the reason on stderr."""
     if args.step is not None and not args.step.isdecimal():
         raise UsageError(f"--step {args.step}: expected a step's number")
-    if args.num_seeds < 1:
-        raise UsageError(f"--num-seeds {args.num_seeds}: expected 1 or more")
     _check_settings(args)
-    if not 0 <= args.seed < 2**32:
-        raise UsageError(f"--seed {args.seed}: expected 0 to {2**32 - 1}")
     keys = (
         "prompts", "negative", "step", "base", "seed", "num_seeds", "steps", "guidance",
         "resolution", "decoder",

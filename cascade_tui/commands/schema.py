@@ -22,7 +22,8 @@ def add_parser(subparsers: Subparsers) -> None:
         help="print the JSON Schema of a config, for editors",
         description="Print the JSON Schema (draft 2020-12) of a config. Editors use it when the "
         "config names it: in TOML by a first line `#:schema ./cascade-tui.schema.json`, in JSON by "
-        '`"$schema": "./cascade-tui.schema.json"`.',
+        '`"$schema": "./cascade-tui.schema.json"`. '
+        "Exit codes: 0 printed, 2 it cannot be written.",
     )
     parser.add_argument("--to", metavar="FILE", help="write it there, not to stdout")
     parser.add_argument(

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cascade_tui import exit_codes
-from cascade_tui.arguments import UsageError, can_rewrite
+from cascade_tui.arguments import UsageError, can_rewrite, number
 
 if TYPE_CHECKING:
     from cascade_tui.arguments import Subparsers
@@ -30,8 +30,9 @@ def add_parser(subparsers: Subparsers) -> None:
         description="Say how one run does, or every run below a folder (three levels deep). "
         "With --watch it goes on until nothing runs any more: a terminal shows the lines as they "
         "change, in their place; anything else gets a line whenever something changed, also the "
-        "way to follow a run with a screen reader (--lines). It then ends with the exit code of "
-        "the run, of several with the first that is not 0.",
+        "way to follow a run with a screen reader (--lines). "
+        "Exit codes: 0 told, 2 there is no run; of --watch that of the run (1 if it "
+        "is lost), of several the first that is not 0.",
     )
     parser.add_argument("path", nargs="?", default=".", metavar="RUN|ROOT", help="default: here")
     parser.add_argument("--json", action="store_true", help="one JSON object a run and line")
@@ -41,7 +42,7 @@ def add_parser(subparsers: Subparsers) -> None:
     )
     parser.add_argument(
         "--interval",
-        type=_seconds,
+        type=number(0.01, 86_400),
         metavar="S",
         help="seconds between looks (default: 1 in a terminal, else 5)",
     )
@@ -56,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(f"there is no folder {root}")
     runs = [RunDirectory(root)] if RunDirectory(root).exists() else list(find_runs(root))
     if not runs:
-        raise UsageError(f"there is no run directory at or below {root}")
+        raise UsageError(_without_runs(root))
     in_place = args.watch and not args.json and not args.lines and can_rewrite()
     show = _InPlace().show if in_place else _Lines(as_json=args.json).show
     pause = args.interval if args.interval is not None else _PAUSE_SECONDS[in_place]
@@ -71,6 +72,15 @@ def run(args: argparse.Namespace) -> int:
         if not running:
             return _exit_code([reports[number] for number in watched])
         time.sleep(pause)
+
+
+def _without_runs(root: Path) -> str:
+    if not root.is_dir():
+        return f"{root} is a file: name a run directory, or a folder with some below it"
+    return (
+        f"there is no run at or below {root}, three levels deep: a run lies in its config's "
+        "output_dir"
+    )
 
 
 class _Lines:
@@ -129,18 +139,11 @@ def _exit_code(reports: list[dict[str, Any]]) -> int:
     return next((code for code in codes if code), exit_codes.OK)
 
 
-def _seconds(text: str) -> float:
-    seconds = float(text)
-    if not 0 < seconds <= 86_400:
-        raise argparse.ArgumentTypeError(f"{text} is not within 0 and 86400")
-    return seconds
-
-
 def report(run: RunDirectory, *, now: float | None = None) -> dict[str, Any]:
     """What is known of a run: its state, and the last training step's numbers.
 
-    Times are in seconds; `loss` is null when not finite or not known. Ages count until ``now``, in
-    unix seconds, by default this moment.
+    Times are in seconds; `loss` is null when not finite or not known, `seconds_left` when nothing
+    runs. Ages count until ``now``, in unix seconds, by default this moment.
     """
     from engine.run.events import as_float, tail_events
     from engine.run.status import derive_state
@@ -162,7 +165,7 @@ def report(run: RunDirectory, *, now: float | None = None) -> dict[str, Any]:
         "pid": state.pid,
         "loss": loss if loss is not None and math.isfinite(loss) else None,
         "images_per_second": last.get("images_per_second"),
-        "seconds_left": _seconds_left(steps, state.max_train_steps),
+        "seconds_left": _seconds_left(steps, state.max_train_steps) if state.is_alive else None,
         "heartbeat_age_seconds": state.heartbeat_age_seconds,
         "checkpoints": list(run.checkpoint_steps()),
         "message": state.message,

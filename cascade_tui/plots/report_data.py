@@ -16,6 +16,8 @@ from cascade_tui.follow.reader import RunReader
 from cascade_tui.follow.snapshot import RunSnapshot
 from cascade_tui.headless_view import describe
 from cascade_tui.plots.data import UnreadableRunError
+from cascade_tui.plots.report_files import StoredFile, checkpoints_of, exports_of
+from engine.config.live import ChangedValue
 from engine.config.options import Option
 from engine.run.events import Event, EventReader, as_float
 from engine.run.paths import RunDirectory
@@ -61,6 +63,10 @@ class Report:
     meta: dict[str, Any]
     config: tuple[ConfigRow, ...]
     config_trouble: str
+    changes: tuple[ChangedValue, ...]
+    """What was changed while it ran."""
+    checkpoints: tuple[StoredFile, ...]
+    exports: tuple[StoredFile, ...]
 
 
 @dataclass(slots=True)
@@ -113,6 +119,7 @@ def gather(run: RunDirectory) -> Report:
         where = error.filename or run.root
         raise UnreadableRunError(f"cannot read {where}: {error.strerror}") from error
     config, trouble = _config_rows(run)
+    changes, changes_trouble = _changes(run)
     moments = gathered.moments or [math.nan]
     return Report(
         run,
@@ -124,7 +131,10 @@ def gather(run: RunDirectory) -> Report:
         gathered.num_told - len(gathered.happenings),
         _meta(run),
         config,
-        trouble,
+        "; ".join(filter(None, (trouble, changes_trouble))),
+        changes,
+        checkpoints_of(run),
+        exports_of(run),
     )
 
 
@@ -133,6 +143,17 @@ def first_and_last(series: Series) -> tuple[float, float] | None:
     values = series.values()
     finite = values[abs(values) < math.inf]
     return (float(finite[0]), float(finite[-1])) if len(finite) else None
+
+
+def _changes(run: RunDirectory) -> tuple[tuple[ChangedValue, ...], str]:
+    """What was changed while it ran, and why that cannot be told."""
+    from engine.config.frozen import FrozenConfigError
+    from engine.config.live import changed_since_launch
+
+    try:
+        return tuple(changed_since_launch(run.root).values()), ""
+    except FrozenConfigError as failure:
+        return (), str(failure)
 
 
 def _meta(run: RunDirectory) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import Any
 from cascade_tui.headless_view import format_bytes, format_duration
 from cascade_tui.plots.data import METRICS, line_of
 from cascade_tui.plots.report_data import ConfigRow, Report, first_and_last
+from cascade_tui.plots.report_files import changes_table, files_section
 from cascade_tui.plots.report_pictures import Cell, Grid, picture_grid
 from cascade_tui.plots.svg_chart import CHART_CSS, escaped, svg_chart
 from cascade_tui.widgets.chart_axis import format_value
@@ -39,20 +40,37 @@ margin:16px 0}
 .facts div{background:var(--card);border:1px solid var(--edge);border-radius:8px;padding:8px 12px}
 .facts dt{color:var(--soft);font-size:12px}
 .facts dd{margin:0;font-size:16px;font-weight:600;overflow-wrap:anywhere}
-.charts{display:flex;flex-wrap:wrap;gap:14px}
-.charts svg{max-width:100%;height:auto;border:1px solid var(--edge);border-radius:8px}
+.charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,500px),1fr));gap:14px}
+.charts svg{width:100%;height:auto;border:1px solid var(--edge);border-radius:8px}
 .scroll{overflow-x:auto}
 table{border-collapse:collapse;background:var(--card);font-size:13px;min-width:min(100%,640px)}
 th,td{border:1px solid var(--edge);padding:4px 9px;text-align:left;vertical-align:top}
 th{color:var(--soft);font-weight:600}
 td.value,code{font-family:ui-monospace,'DejaVu Sans Mono',Menlo,Consolas,monospace;
 overflow-wrap:anywhere}
-tr.changed td.value{font-weight:700;color:var(--accent)}
+tr.changed td.value:not(.soft){font-weight:700;color:var(--accent)}
+.when span{white-space:nowrap}
+td.size{text-align:right;white-space:nowrap}
+.wide{width:100%;table-layout:fixed}
+.wide td{overflow-wrap:anywhere}
 .pictures td{text-align:center;padding:5px}
 .pictures th{max-width:210px}
+.pictures th .soft{font-weight:400}
+.pictures th:first-child{position:sticky;left:0;background:var(--card)}
 .pictures img{display:block;margin:auto}
 details{margin:8px 0}
 summary{cursor:pointer;color:var(--accent)}
+@media (max-width:640px){
+body{padding:16px 12px 40px}
+.facts{grid-template-columns:repeat(auto-fill,minmax(140px,1fr))}
+.charts .chart text{font-size:15px}
+.charts .chart text.chart-title{font-size:20px}
+.charts .chart text.chart-name{font-size:17px}
+.pictures th:first-child{width:96px;min-width:96px;font-size:12px;overflow-wrap:anywhere}
+.pictures img{width:116px;height:auto}
+table{min-width:100%}
+}
+@media print{section,svg,tr{break-inside:avoid}.scroll{overflow:visible}}
 """
 
 
@@ -63,6 +81,7 @@ def report_page(report: Report) -> str:
         _summary(report, name),
         _section("Curves", _curves(report)),
         _section("Validation pictures", _pictures(report)),
+        _section("Files", files_section(report.checkpoints, report.exports)),
         _section("Events", _events(report)),
         _section("Config", _config(report)),
         _section("Origin", _origin(report)),
@@ -212,7 +231,7 @@ def _left_out(grid: Grid) -> str:
 def _events(report: Report) -> str:
     looks = {"error": "bad", "warning": "warn", "quarantine": "warn", "exit": ""}
     rows = "".join(
-        f"<tr><td>{_moment(item.moment)}</td><td>{escaped(item.kind)}</td>"
+        f'<tr><td class="when">{_parted(_moment(item.moment))}</td><td>{escaped(item.kind)}</td>'
         f'<td class="{looks.get(item.severity or item.kind, "")}">{escaped(item.text)}</td></tr>'
         for item in report.happenings
     )
@@ -224,6 +243,11 @@ def _events(report: Report) -> str:
     return f'{earlier}<div class="scroll"><table>{rows}</table></div>'
 
 
+def _parted(moment: str) -> str:
+    """Date and time, to be broken between them alone."""
+    return " ".join(f"<span>{part}</span>" for part in moment.split())
+
+
 def _config(report: Report) -> str:
     parts = []
     if report.config_trouble:
@@ -231,6 +255,8 @@ def _config(report: Report) -> str:
     changed = [row for row in report.config if row.is_changed]
     if report.config:
         parts.append(f"<p>{len(changed)} values differ from their defaults (•).</p>")
+    if report.changes:
+        parts.append(changes_table(report.changes))
     for group, rows in groupby(report.config, key=lambda row: row.group):
         own = list(rows)
         body = "".join(map(_config_row, own))
@@ -239,7 +265,8 @@ def _config(report: Report) -> str:
         is_open = " open" if num_changed or group == "validation prompts" else ""
         parts.append(
             f"<details{is_open}><summary>{escaped(group)}: {len(own)}{told}</summary>"
-            f'<div class="scroll"><table><tr><th>option</th><th>value</th><th>default</th></tr>'
+            '<div class="scroll"><table class="wide">'
+            "<tr><th>option</th><th>value</th><th>default</th></tr>"
             f"{body}</table></div></details>"
         )
     return "\n".join(parts)
@@ -276,6 +303,9 @@ def _origin(report: Report) -> str:
         parts.append(f"<p>{escaped(str(launch.get('launched', '')))}, {escaped(where)}: ")
         parts.append(f"<code>{escaped(argv)}</code></p>")
     facts: dict[str, Any] = {}
+    hardware = meta.get("hardware")
+    for key, value in (hardware if isinstance(hardware, dict) else {}).items():
+        facts[f"hardware, {str(key).replace('_', ' ')}"] = value
     if launches:
         last = launches[-1]
         facts |= {key: last[key] for key in ("python", "platform") if key in last}

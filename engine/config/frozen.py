@@ -98,6 +98,12 @@ def _frozen_backend(backend: Backend) -> dict[str, Any]:
     return values
 
 
+def _why(failure: OSError | ValueError) -> str:
+    if isinstance(failure, OSError):
+        return f"{Path(str(failure.filename)).name}: {failure.strerror}"
+    return str(failure)
+
+
 def load_frozen(root: Path) -> FrozenConfig:
     """Read back what :func:`freeze` wrote.
 
@@ -109,7 +115,9 @@ def load_frozen(root: Path) -> FrozenConfig:
         values = tomllib.loads(run.config.read_text(encoding="utf-8"))
         raw_backends = json.loads(run.data_backends.read_text(encoding="utf-8"))
     except (OSError, ValueError) as failure:
-        raise FrozenConfigError(f"{root} has no readable frozen config: {failure}") from failure
+        raise FrozenConfigError(
+            f"{root} has no readable frozen config: {_why(failure)}"
+        ) from failure
     prompts = values.pop("validation_prompts", {})
     config, problems = read_model(TrainingConfig, values)
     backends, found = parse_backends(raw_backends)

@@ -15,6 +15,8 @@ from cascade_tui.completion_scripts import script
 from cascade_tui.completions import Value, config_keys, nodes
 from cascade_tui.plots.data import METRICS
 from engine.config.fields import OPTIONS
+from engine.config.live import LIVE_OPTIONS
+from tests.pty_terminal import Terminal
 
 TREE = nodes(main_parser(), COMMANDS)
 ASK = """
@@ -56,6 +58,7 @@ def answers(folder, tmp_path_factory):
         ["schema", "--of", "="],
         ["logs", "-n", ""],
         ["validate", "one.toml", "tw"],
+        ["change", "output/shiba", ""],
     ]
     script = tmp_path_factory.mktemp("script") / "cascade-tui.bash"
     script.write_text(printed("bash"))
@@ -103,6 +106,60 @@ def test_bash_completes_the_keys_and_values_of_set(answers):
     assert answers["launch --set snr_weighting ="] == choices
     assert answers["launch --set use_ema = t"] == ["true"]
     assert answers["launch --set use_ema = true tw"] == ["two.json"]
+
+
+TYPED = {
+    "statu": "status",
+    "status --inter": "status --interval",
+    "launch one.t": "launch one.toml",
+    "attach out": "attach output/shiba",
+    "launch --set lora_alp": "launch --set lora_alpha=",
+    "launch --set use_ema=t": "launch --set use_ema=true",
+    "--set=lora_alp": "--set=lora_alpha=",
+    "--theme=hi": "--theme=high-contrast",
+    "plot --metric grad": "plot --metric grad_norm",
+    "diff --preset quick": "diff --preset quick-look",
+    "change output/shiba checkpoint_": "change output/shiba checkpoint_step_interval=",
+}
+"""What is typed before the tab key, and what then stands there."""
+_AT_PROMPT = r"(?m)^%\s*\Z"
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh"])
+def test_a_shell_at_a_terminal_completes_what_is_typed(shell, folder, tmp_path):
+    if shutil.which(shell) is None:
+        pytest.skip(f"there is no {shell} here")
+    (tmp_path / "_cascade-tui").write_text(printed(shell))
+    start = "PROMPT='%% '\nfpath=($ZDOTDIR $fpath)\nautoload -Uz compinit\ncompinit -u -D\n"
+    (tmp_path / ".zshrc").write_text(start)
+    (tmp_path / "bashrc").write_text("PS1='% '\nsource \"$ZDOTDIR/_cascade-tui\"\n")
+    options = ["--noprofile", "--rcfile", str(tmp_path / "bashrc"), "-i"] if shell == "bash" else []
+    variables = {"ZDOTDIR": str(tmp_path), "TERM": "vt100", "COLORTERM": None}
+    with Terminal([shell, *options], (100, 60), variables, folder) as terminal:
+        terminal.shows(_AT_PROMPT)
+        for typed, completed in TYPED.items():
+            terminal.press(f"cascade-tui {typed}\t")
+            terminal.shows(f"(?m)^% cascade-tui {re.escape(completed)}[/ ]*$")
+            terminal.press("\x15")  # away with it
+            terminal.shows(_AT_PROMPT)
+
+
+def test_fish_completes_what_is_typed(folder, tmp_path):
+    if shutil.which("fish") is None:
+        pytest.skip("there is no fish here")
+    path = tmp_path / "script.fish"
+    path.write_text(printed("fish"))
+    for typed, completed in TYPED.items():
+        asked = f"source {path}; complete -C 'cascade-tui {typed}'"
+        argv = ["fish", "-N", "-c", asked]
+        result = subprocess.run(argv, cwd=folder, capture_output=True, text=True, check=True)
+        offered = [line.partition("\t")[0].rstrip("/") for line in result.stdout.splitlines()]
+        assert completed.rpartition(" ")[2] in offered, (typed, offered)
+        assert len(offered) == len(set(offered)), (typed, offered)
+
+
+def test_only_what_can_be_changed_is_offered_to_change(folder, answers):
+    assert answers["change output/shiba "] == [f"{key}=" for key in LIVE_OPTIONS]
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

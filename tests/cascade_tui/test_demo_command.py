@@ -125,7 +125,7 @@ def test_an_output_that_is_a_file_is_named_and_kept(tmp_path: Path) -> None:
 def test_a_wrong_number_of_steps_is_refused_before_anything_is_built(steps: str) -> None:
     done = run_cli("demo", f"--steps={steps}")
     assert done.returncode == 2
-    assert "expected a number of steps" in done.stderr
+    assert "expected a whole number, 1 or more" in done.stderr
 
 
 def test_the_command_never_loads_torch_nor_the_app() -> None:

@@ -55,6 +55,7 @@ def test_without_a_config_it_names_program_hub_cache_and_runs_below(folder, caps
         "exists": False,
         "bytes": None,
         "is_whole": True,
+        "problem": "",
     }
     assert Path(named["program"]["path"]) == Path(places.__file__).parent
 

@@ -16,6 +16,7 @@ from cascade_tui.cli import main
 from cascade_tui.plots.report_pictures import MAX_STEPS
 from engine.config.environment import Environment
 from engine.config.frozen import freeze
+from engine.config.live import LiveChange, write_changes
 from engine.config.loading import load_project
 from engine.run.events import EventWriter
 from engine.run.paths import RunDirectory
@@ -81,6 +82,14 @@ def run(tmp_path_factory) -> RunDirectory:
         writer.emit("image", step=100, prompt="outside", path="../secret.png", **fields)
         writer.emit("image", step=100, prompt="damaged", path="config.toml", **fields)
         writer.emit("image", step=100, prompt="gone", path="validation/absent.png", **fields)
+    write_changes(directory, LiveChange({"checkpoint_step_interval": 250}, {"fog": "<b>rain"}))
+    checkpoint = directory.checkpoint_dir(500)
+    checkpoint.mkdir(parents=True)
+    manifest = {"files": {"a": {"bytes": 1_500_000}, "b": {"bytes": 500_000}}}
+    (checkpoint / "manifest.json").write_text(json.dumps(manifest))
+    (directory.export / "peft").mkdir(parents=True)
+    (directory.export / "peft" / "adapter_model.safetensors").write_bytes(bytes(3000))
+    (directory.export / "lora.safetensors").write_bytes(bytes(2000))
     Image.new("RGB", (8, 8)).save(root.parent / "secret.png")
     return directory
 
@@ -143,6 +152,18 @@ def test_pictures_are_small_few_and_of_this_run_alone(html, page):
         assert max(image.size) <= 256
     for problem in ("outside the run", "cannot be read", "the file is gone"):
         assert problem in page.text
+
+
+def test_checkpoints_and_exports_are_told_with_their_sizes(page):
+    assert "checkpoint | checkpoints/step-000000500 | 2.0 MB" in page.text
+    assert "export | export/lora.safetensors | 2.0 kB" in page.text
+    assert "export | export/peft | 3.0 kB" in page.text
+
+
+def test_what_was_changed_while_it_ran_is_told_with_both_values(page):
+    head = "changed while it ran | at the launch | at last"
+    assert f"{head} | checkpoint_step_interval | 500 | 250" in page.text
+    assert "validation_prompts.fog | a <i>valley</i> | <b>rain" in page.text
 
 
 def test_changed_values_are_marked(html):
