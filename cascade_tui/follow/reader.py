@@ -253,7 +253,8 @@ class RunReader:
 
     def _on_start(self, event: Event) -> None:
         max_steps = count(event.get("max_train_steps") or 0)
-        self._set(start=event, max_steps=max_steps, exit_reason="")
+        waiting = tuple(c for c in self.snapshot.commands if c.state == "pending")
+        self._set(start=event, max_steps=max_steps, exit_reason="", commands=waiting)
 
     def _on_phase(self, event: Event) -> None:
         self._last_step_at = self._clock()
