@@ -67,12 +67,12 @@ def _of_steps(snapshot: RunSnapshot) -> Iterator[Alert]:
     skipped, spike = snapshot.health.skipped_steps, snapshot.health.spike
     if skipped:
         count = len(skipped)
-        steps = "1 step was" if count == 1 else f"{count} steps were"
+        steps = "1 step" if count == 1 else f"{count} steps"
         # Said again when there are twice as many, not at each.
         yield Alert(
             f"skipped-{count.bit_length()}",
             "warning",
-            f"{steps} skipped, not finite (last: {skipped[-1]})",
+            f"{steps} skipped: NaN or infinite (last: step {skipped[-1]})",
             "if it goes on: lower learning_rate, or see the samples in the log",
             has_passed=True,
         )

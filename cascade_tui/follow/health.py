@@ -65,7 +65,7 @@ class HealthWatch:
             if loss is not None and math.isfinite(loss) and isinstance(step, int):
                 self._losses.append((step, loss))
         if may_be_broken:
-            broken = [int(e["step"]) for e in events if _is_broken(e)]
+            broken = [e["step"] for e in events if type(e.get("step")) is int and _is_broken(e)]
             kept = (*self.health.skipped_steps, *broken)[-_MAX_SKIPPED:]
             self._set(skipped_steps=kept)
         share = self.health.loader_share

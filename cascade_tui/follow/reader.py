@@ -18,6 +18,7 @@ from cascade_tui.follow.console import ConsoleTail
 from cascade_tui.follow.digest import Digest, Journal, load_digest, save_digest
 from cascade_tui.follow.health import HealthWatch
 from cascade_tui.follow.metrics import MetricStore
+from cascade_tui.follow.numbers import MOST, count, finite
 from cascade_tui.follow.pyramid import Floats
 from cascade_tui.follow.snapshot import CacheState, Notice, Picture, RunSnapshot, SentCommand
 from cascade_tui.follow.timeline import Timeline
@@ -174,7 +175,7 @@ class RunReader:
         handler = _HANDLERS.get(str(event.get("kind")))
         if handler is not None:
             # an event of another version may lack a field or hold something else there
-            with contextlib.suppress(KeyError, TypeError, ValueError):
+            with contextlib.suppress(KeyError, TypeError, ValueError, OverflowError):
                 handler(self, event)
         self._timeline.see(event)
 
@@ -232,8 +233,8 @@ class RunReader:
         last = events[-1]
         self._set(
             step=int(last["step"]),
-            images_per_second=as_float(last.get("images_per_second")) or 0.0,
-            peak_memory_bytes=int(as_float(last.get("peak_memory_bytes")) or 0),
+            images_per_second=finite(last.get("images_per_second")),
+            peak_memory_bytes=int(finite(last.get("peak_memory_bytes"))),
         )
 
     def _pace(self, events: Sequence[Event]) -> None:
@@ -251,7 +252,9 @@ class RunReader:
     # -- one method an event kind --------------------------------------------------------------
 
     def _on_start(self, event: Event) -> None:
-        self._set(start=event, max_steps=int(event.get("max_train_steps") or 0), exit_reason="")
+        max_steps = count(event.get("max_train_steps") or 0)
+        waiting = tuple(c for c in self.snapshot.commands if c.state == "pending")
+        self._set(start=event, max_steps=max_steps, exit_reason="", commands=waiting)
 
     def _on_phase(self, event: Event) -> None:
         self._last_step_at = self._clock()
@@ -260,7 +263,7 @@ class RunReader:
         self._set(phase=phase)
 
     def _on_rewind(self, event: Event) -> None:
-        step = int(event["step"])
+        step = count(event["step"])
         self._metrics.truncate_after(step)
         self._validation.truncate_after(step)
         self._watch.rewind(step)
@@ -274,13 +277,13 @@ class RunReader:
         bands = [as_float(band) for band in event.get("bands") or ()]
         known = [math.nan if band is None else band for band in bands[: len(BANDS)]]
         row = [loss, *known, *[math.nan] * (len(BANDS) - len(known))]
-        self._validation.extend(np.array([int(event["step"])]), np.array(row)[:, None])
+        self._validation.extend(np.array([count(event["step"])]), np.array(row)[:, None])
 
     def _on_cache_plan(self, event: Event) -> None:
         """A folder of caches is about to be filled; a launch begins with the texts."""
-        which, needed = str(event["which"]), int(event["needed"])
-        present = int(event.get("present") or 0)
-        planned_bytes = int(event.get("estimated_bytes") or 0)
+        which, needed = str(event["which"]), count(event["needed"])
+        present = count(event.get("present") or 0)
+        planned_bytes = count(event.get("estimated_bytes") or 0)
         if which == "text":
             self._cache_parts = {}
             self._set(caches={})
@@ -295,12 +298,12 @@ class RunReader:
         parts.append(
             CacheState(
                 which=which,
-                done=int(event["done"]),
-                total=int(event["total"]),
-                per_second=as_float(event.get("per_second")) or 0.0,
-                bytes=int(event.get("bytes") or 0),
-                eta_seconds=as_float(event.get("eta_seconds")),
-                hits=int(event.get("hits") or 0),
+                done=count(event["done"]),
+                total=count(event["total"]),
+                per_second=finite(event.get("per_second")),
+                bytes=count(event.get("bytes") or 0),
+                eta_seconds=finite(event.get("eta_seconds"), None),
+                hits=count(event.get("hits") or 0),
                 needed=planned.needed if planned else 0,
                 planned_bytes=planned.planned_bytes if planned else 0,
             )
@@ -316,7 +319,7 @@ class RunReader:
 
     def _on_image(self, event: Event) -> None:
         picture = Picture(
-            int(event["step"]),
+            count(event["step"]),
             str(event["prompt"]),
             str(event.get("text", "")),
             str(self.run.root / str(event["path"])),
@@ -343,8 +346,8 @@ class RunReader:
         self._set(notices=(*self.snapshot.notices, notice)[-_MAX_NOTICES:])
 
     def _on_checkpoint(self, event: Event) -> None:
-        self._set(last_checkpoint=int(event["step"]))
-        self._watch.take_checkpoint(int(event.get("bytes") or 0))
+        self._set(last_checkpoint=count(event["step"]))
+        self._watch.take_checkpoint(count(event.get("bytes") or 0))
 
     def _on_export(self, event: Event) -> None:
         path = str(self.run.root / str(event["path"]))
@@ -388,5 +391,5 @@ def _step_table(events: list[Event]) -> Floats:
         rows = [[as_float(event.get(name)) for name in names] for event in events]
         table = np.array(rows, np.float64)
     steps = table[:, 0]
-    good: Floats = table[np.isfinite(steps) & (steps >= 0) & (steps < 2**53)]
+    good: Floats = table[np.isfinite(steps) & (steps >= 0) & (steps < MOST)]
     return good

@@ -10,6 +10,7 @@ _KINDS = {"caching_text": "caching", "caching_latents": "caching"}
 _FIRST, _LAST = "preparing", "done"
 _LEAST_CHANGE_SECONDS = 1.0
 _CHANGE_SHARE = 0.01
+_MOST_SECONDS = 1e12
 
 
 class Timeline:
@@ -28,7 +29,9 @@ class Timeline:
 
     def see(self, event: Event) -> None:
         """Note when an event came; enough for the last of several steps."""
-        self._last = as_float(event.get("t")) or self._last
+        moment = as_float(event.get("t"))
+        if moment is not None and 0 < moment < _MOST_SECONDS:
+            self._last = moment
 
     def enter(self, phase: str, event: Event) -> None:
         """A phase begins; ``preparing`` may be another process's first."""

@@ -10,13 +10,13 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.screen import Screen
-from textual.widgets import Footer
 
 from cascade_tui.follow.snapshot import RunSnapshot
 from cascade_tui.plots.data import UnreadableRunError, read_run
 from cascade_tui.screens.other_runs import OtherRuns
 from cascade_tui.widgets.chart_kinds import CHARTS
 from cascade_tui.widgets.chart_window import ChartWindow
+from cascade_tui.widgets.key_footer import KeyFooter
 from cascade_tui.widgets.line_chart import SMOOTHING, LineChart, Overlay
 from engine.run.paths import RunDirectory
 
@@ -77,7 +77,7 @@ class ChartScreen(Screen[None]):
     def compose(self) -> ComposeResult:
         """The chart and the keys."""
         yield CHARTS[self._shown].make("chart")
-        yield Footer(show_command_palette=False, compact=True)
+        yield KeyFooter("chart.left", "chart.smooth", "chart.later", "chart.no_crosshair")
 
     def on_mount(self) -> None:
         """Show what is known."""

@@ -14,12 +14,13 @@ from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.message import Message
 from textual.screen import Screen
-from textual.widgets import Footer, Static
+from textual.widgets import Static
 
 from cascade_tui.follow.metrics import Series
 from cascade_tui.follow.snapshot import RunSnapshot
 from cascade_tui.plots.data import UnreadableRunError, read_run
 from cascade_tui.widgets.glyphs import fit
+from cascade_tui.widgets.key_footer import KeyFooter
 from cascade_tui.widgets.line_chart import SMOOTHING, LineChart, Overlay
 from engine.config.comparison import ABSENT, differences, values_of
 from engine.config.frozen import FrozenConfigError, load_frozen
@@ -85,7 +86,7 @@ class CompareRunsScreen(Screen[None]):
         yield LineChart("loss", empty="reading…", has_band=False)
         with VerticalScroll():
             yield Static(id="table", markup=False)
-        yield Footer(show_command_palette=False, compact=True)
+        yield KeyFooter()
 
     def on_mount(self) -> None:
         """Read them."""

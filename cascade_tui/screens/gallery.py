@@ -10,13 +10,14 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.strip import Strip
-from textual.widgets import Footer, Static
+from textual.widgets import Static
 
 from cascade_tui.follow.follower import RunFollower
 from cascade_tui.follow.snapshot import Picture, RunSnapshot
 from cascade_tui.picture_app import PicturesScreen
 from cascade_tui.screens.picture import PictureScreen
 from cascade_tui.widgets.glyphs import fit
+from cascade_tui.widgets.key_footer import KeyFooter
 from cascade_tui.widgets.rows import RowWidget
 from cascade_tui.widgets.shelf import Shelf, drawing_as_text
 from cascade_tui.widgets.shown_keys import shown_key
@@ -170,7 +171,7 @@ class GalleryScreen(PicturesScreen):
         """What is shown, and the grid."""
         yield Static(id="head", markup=False)
         yield PictureGrid()
-        yield Footer(show_command_palette=False, compact=True)
+        yield KeyFooter("gallery.before", "gallery.next")
 
     def on_mount(self) -> None:
         """Begin to follow."""

@@ -10,11 +10,12 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.screen import Screen
-from textual.widgets import Footer, Input, Static
+from textual.widgets import Input, Static
 from textual.worker import get_current_worker
 
 from cascade_tui.follow.log_file import LEVEL_PATTERNS, Level, LogFile
 from cascade_tui.widgets.glyphs import GLYPHS
+from cascade_tui.widgets.key_footer import KeyFooter
 from cascade_tui.widgets.log_view import LogView
 from cascade_tui.widgets.shown_keys import shown_key
 from engine.run.paths import RunDirectory
@@ -75,7 +76,7 @@ class LogScreen(Screen[None]):
         words = Input(compact=True, placeholder="search for; enter goes up from here")
         words.cursor_blink = False
         yield words
-        yield Footer(show_command_palette=False, compact=True)
+        yield KeyFooter("log.below", "log.start", "log.page_up")
 
     def on_mount(self) -> None:
         """Open at the end."""

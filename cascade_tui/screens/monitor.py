@@ -11,13 +11,13 @@ from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 from textual.message import Message
 from textual.screen import Screen
-from textual.widgets import Footer, Static
+from textual.widgets import Static
 
 from cascade_tui.follow.follower import RunFollower
 from cascade_tui.follow.snapshot import RunSnapshot
 from cascade_tui.gpu import GpuReport, GpuSource, GpuWatch
 from cascade_tui.notifying import NotifyBy
-from cascade_tui.screens.monitor_keys import MONITOR_KEYS, STEERING
+from cascade_tui.screens.monitor_keys import MONITOR_KEYS, MORE_KEYS, STEERING
 from cascade_tui.steering import CannotResumeError, NothingRunsError, resume, steer
 from cascade_tui.widgets.alert_strip import AlertStrip
 from cascade_tui.widgets.cache_panel import CachePanel
@@ -25,10 +25,11 @@ from cascade_tui.widgets.chart_kinds import CHARTS
 from cascade_tui.widgets.chart_window import ChartWindow
 from cascade_tui.widgets.console_tail import ConsoleView
 from cascade_tui.widgets.gpu_panel import GpuPanel
+from cascade_tui.widgets.key_footer import KeyFooter
 from cascade_tui.widgets.line_chart import SMOOTHING, LineChart
 from cascade_tui.widgets.phase_bar import PhaseBar
 from cascade_tui.widgets.run_header import RunHeader
-from cascade_tui.widgets.run_outcome import command_text, notice_text, outcome_text
+from cascade_tui.widgets.run_outcome import command_text, notice_text, outcome_text, resuming_text
 from cascade_tui.widgets.thumbnails import Thumbnails
 from engine.run.control import CommandName
 from engine.run.paths import RunDirectory
@@ -41,7 +42,7 @@ if TYPE_CHECKING:  # read when they are asked for: the first picture need not wa
 
 _OVER = ("finished", "failed", "stopped", "lost", "lost-at-reboot")
 _STOP_QUESTION = (
-    "Stop the run after this step? It saves a checkpoint first; launching again goes on from there."
+    "Stop the run after this step? It saves a checkpoint first; r resumes from it later."
 )
 _ABORT_QUESTION = (
     "Abort the run at once? Nothing is saved: what came after the last checkpoint is lost."
@@ -54,11 +55,13 @@ class MonitorScreen(Screen[None]):
     BINDING_GROUP_TITLE = "Monitor"
     BINDINGS = MONITOR_KEYS
     HORIZONTAL_BREAKPOINTS = [  # noqa: RUF012 (Textual declares it so)
-        (0, "-narrow"),
+        (0, "-phone"),
+        (64, "-narrow"),
         (100, "-medium"),
         (160, "-wide"),
+        (190, "-widest"),
     ]
-    VERTICAL_BREAKPOINTS = [(0, "-low"), (30, "-high")]  # noqa: RUF012
+    VERTICAL_BREAKPOINTS = [(0, "-flat"), (18, "-low"), (30, "-high")]  # noqa: RUF012
     DEFAULT_CSS = """
     MonitorScreen {
         & #top { height: 5fr; }
@@ -71,24 +74,37 @@ class MonitorScreen(Screen[None]):
         & #bottom { height: 4fr; }
         & Thumbnails { width: 1fr; }
         & ConsoleView { display: none; width: 1fr; }
-        & #outcome { display: none; height: auto; max-height: 8; padding: 0 2; }
+        & #outcome, & #command, & #notice { display: none; }
+        & #outcome { height: auto; max-height: 8; padding: 0 1; }
         & #news { height: 1; padding: 0 1; }
         & #command { width: auto; max-width: 50%; height: 1; margin-right: 2; color: $text-accent;
                      text-wrap: nowrap; text-overflow: ellipsis; }
         & #notice { width: 1fr; height: 1; text-wrap: nowrap; text-overflow: ellipsis; }
+        & #news.-no-notice AlertStrip { width: 1fr; max-width: 100%; margin-right: 0; }
 
-        &.-low #middle, &.-low PhaseBar { display: none; }
+        &.-low #middle, &.-low PhaseBar, &.-flat #middle, &.-flat PhaseBar { display: none; }
+        &.-phone #middle, &.-phone PhaseBar { display: none; }
         &.-narrow #side { width: 34; }
-        &.-wide #side { width: 60; }
-        &.-narrow #validation, &.-medium #validation { display: none; }
-        &.-narrow #images_per_second, &.-medium #images_per_second { display: none; }
-        &.-wide ConsoleView { display: block; }
+        &.-wide #side, &.-widest #side { width: 60; }
+        & #validation, & #images_per_second, & #loader_wait { display: none; }
+        &.-wide #validation, &.-wide #images_per_second { display: block; }
+        &.-widest #middle LineChart { display: block; }
+        &.-wide ConsoleView, &.-widest ConsoleView { display: block; }
 
-        &.-over #outcome { display: block; color: $text-success; }
+        &.-phone #top { layout: vertical; height: 3fr; }
+        &.-phone #loss { height: 1fr; min-height: 5; }
+        &.-phone #side { width: 1fr; height: auto; max-height: 60%; }
+        &.-phone #bottom { height: 2fr; }
+        &.-phone CachePanel { height: auto; min-height: 0; }
+        &.-phone.-no-gpu GpuPanel, &.-phone.-cached CachePanel { display: none; }
+        &.-flat.-phone #side, &.-flat.-phone #bottom, &.-flat.-phone Thumbnails { display: none; }
+        &.-flat #outcome { max-height: 5; }
+
+        &.-over #outcome { color: $text-success; }
         &.-stopped #outcome { color: $text-warning; }
         &.-broken #outcome { color: $text-error; }
         &.-broken ConsoleView { display: block; }
-        &.-broken.-narrow Thumbnails { display: none; }
+        &.-broken.-narrow Thumbnails, &.-broken.-phone Thumbnails { display: none; }
 
         &.-console #top, &.-console #middle, &.-console Thumbnails { display: none; }
         &.-console ConsoleView { display: block; }
@@ -156,15 +172,15 @@ class MonitorScreen(Screen[None]):
         """Three rows of panels between the header and the news."""
         yield RunHeader(self.run.root.name, clock=self._clock)
         yield PhaseBar()
+        yield Static(id="outcome", markup=False)
         with Horizontal(id="top"):
             yield CHARTS["loss"].make("loss")
             with Vertical(id="side"):
                 yield GpuPanel()
                 yield CachePanel()
         with Horizontal(id="middle"):
-            for name in ("validation", "lr", "grad_norm", "images_per_second"):
+            for name in ("validation", "lr", "grad_norm", "images_per_second", "loader_wait"):
                 yield CHARTS[name].make(name)
-        yield Static(id="outcome", markup=False)
         with Horizontal(id="bottom"):
             yield Thumbnails()
             yield ConsoleView()
@@ -172,7 +188,7 @@ class MonitorScreen(Screen[None]):
             yield Static(id="command", markup=False)
             yield AlertStrip(self._notify_by)
             yield Static(id="notice", markup=False)
-        yield Footer(show_command_palette=False, compact=True)
+        yield KeyFooter(*MORE_KEYS)
 
     def on_mount(self) -> None:
         """Begin to follow."""
@@ -198,7 +214,7 @@ class MonitorScreen(Screen[None]):
         self.snapshot = snapshot
         state = snapshot.state.name
         with self.app.batch_update():
-            self._set_classes(state)
+            self._set_classes(snapshot)
             # Loops over none or one: a message may arrive while the screen is taken apart.
             for header in self.query(RunHeader):
                 header.show(snapshot)
@@ -222,9 +238,11 @@ class MonitorScreen(Screen[None]):
         for strip in self.query(AlertStrip):
             strip.see(snapshot)
 
-    def _set_classes(self, state: str) -> None:
+    def _set_classes(self, snapshot: RunSnapshot) -> None:
         """What the state changes in the look, all at once: each change styles every widget."""
+        state, caches = snapshot.state.name, snapshot.caches.values()
         looks = {
+            "-cached": not snapshot.phase.startswith("caching") or not caches,
             "-over": state in _OVER,
             "-stopped": state == "stopped",
             "-broken": state in ("failed", "lost", "lost-at-reboot"),
@@ -234,16 +252,20 @@ class MonitorScreen(Screen[None]):
             self.set_classes(classes)
 
     def _show_words(self, before: RunSnapshot | None, snapshot: RunSnapshot) -> None:
-        """The outcome, the last command and the last problem, where they changed."""
+        """The outcome, the last commands and the last problem, where they changed."""
         texts = {"#outcome": outcome_text, "#command": command_text, "#notice": notice_text}
         for selector, describe in texts.items():
             text = describe(snapshot, self.run)
             if before is None or text != describe(before, self.run):
                 for words in self.query(selector).results(Static):
                     words.update(text)
+                    words.display = bool(text)
+        for news in self.query("#news"):
+            news.set_class(not notice_text(snapshot, self.run), "-no-notice")
 
     def on_monitor_screen_gpus_changed(self, message: GpusChanged) -> None:
         """Show the GPUs."""
+        self.set_class(not message.report.gpus, "-no-gpu")
         for gpus in self.query(GpuPanel):
             gpus.show(message.report)
             if self._all_gpus is not None:
@@ -264,6 +286,12 @@ class MonitorScreen(Screen[None]):
             return state.name == "paused" or (not state.is_alive and state.name != "finished")
         return state.is_alive
 
+    @property
+    def hidden_keys(self) -> frozenset[str]:
+        """What the footer leaves out: both keys go on after a pause, one of them is enough."""
+        is_paused = self.snapshot is not None and self.snapshot.state.name == "paused"
+        return frozenset({"monitor.pause"}) if is_paused else frozenset()
+
     def on_key(self, event: events.Key) -> None:
         """Say why a key does nothing that steers other runs."""
         for binding in self._bindings.key_to_bindings.get(event.key, ()):
@@ -273,7 +301,8 @@ class MonitorScreen(Screen[None]):
 
     def action_resume(self) -> None:
         """Go on after a pause, or launch again from the last checkpoint."""
-        self.notify("to go on …")
+        if self.snapshot is not None:
+            self.notify(resuming_text(self.snapshot))
         self.run_worker(self._resume, thread=True, group="resume", exclusive=True)
 
     def _resume(self) -> None:

@@ -6,6 +6,15 @@ from textual.binding import Binding, BindingType
 
 STEERING = frozenset({"steer", "pause", "stop", "abort", "change"})
 """Actions that a run which is over does not obey."""
+MORE_KEYS = (
+    "monitor.gallery",
+    "monitor.chart",
+    "monitor.gpus",
+    "monitor.alerts",
+    "monitor.console",
+    "monitor.log_axis",
+)
+"""What the footer shows too where there is room, by id."""
 MONITOR_KEYS: list[BindingType] = [
     Binding("c", "steer('checkpoint')", "Checkpoint", id="monitor.checkpoint"),
     Binding("v", "steer('validate')", "Validate", id="monitor.validate"),

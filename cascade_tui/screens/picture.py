@@ -12,10 +12,11 @@ from textual.geometry import Region
 from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
-from textual.widgets import Footer, Static
+from textual.widgets import Static
 
 from cascade_tui.follow.snapshot import Picture, RunSnapshot
 from cascade_tui.picture_app import PictureApp, PicturesScreen
+from cascade_tui.widgets.key_footer import KeyFooter
 from cascade_tui.widgets.shelf import Shelf, drawing
 from cascade_tui.widgets.tiles import Drawing, Tile, TileCache
 
@@ -154,7 +155,7 @@ class PictureScreen(PicturesScreen):
         """What it is, and the picture."""
         yield Static(id="caption", markup=False)
         yield PictureView()
-        yield Footer(show_command_palette=False, compact=True)
+        yield KeyFooter("picture.copy")
 
     def on_mount(self) -> None:
         """Show the first."""

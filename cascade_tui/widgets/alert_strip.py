@@ -15,6 +15,9 @@ from cascade_tui.screens.alerts import ALERT_STYLES, AlertScreen
 from cascade_tui.widgets.glyphs import GLYPHS, printable
 from cascade_tui.widgets.shown_keys import shown_key
 
+_TOLD_ABOVE = {"lost"}
+"""What the run's outcome says already, at the top of the screen."""
+
 
 class AlertStrip(Static):
     """Shows the gravest alert and how many there are; each is called out once."""
@@ -81,7 +84,10 @@ class AlertStrip(Static):
             self._call(alert)
 
     def _show(self) -> None:
-        self.update(strip_text(tuple(a for a in self._now if a.id not in self._seen)))
+        hidden = self._seen | _TOLD_ABOVE
+        text = strip_text(tuple(a for a in self._now if a.id not in hidden))
+        self.update(text)
+        self.display = bool(text)
 
     def _call(self, alert: Alert) -> None:
         """Have the terminal call somebody, in the way that was asked for."""

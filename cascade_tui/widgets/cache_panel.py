@@ -71,7 +71,7 @@ def _facts(cache: CacheState) -> list[str]:
     rate = rate if cache.per_second > 0 else ""
     share = f"a share of {_spaced(cache.needed)}" if cache.is_share else ""
     if cache.done >= cache.total:
-        size = f"{format_bytes(cache.bytes)} made" if made else "all was there"
+        size = f"{format_bytes(cache.bytes)} made" if made else "cached before"
         return _told("✔", size, hits if made else "", rate if made else "", share)
     left = "" if cache.eta_seconds is None else f"{format_duration(cache.eta_seconds)} left"
     size = format_bytes(cache.bytes)

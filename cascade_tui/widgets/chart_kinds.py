@@ -56,7 +56,7 @@ CHARTS = {
     ),
     "lr": ChartKind("learning rate", "lr", has_band=False),
     "grad_norm": ChartKind("gradient norm", "grad_norm"),
-    "images_per_second": ChartKind("images a second", "images_per_second"),
-    "loader_wait": ChartKind("seconds waited for data", "loader_wait_seconds"),
+    "images_per_second": ChartKind("images per second", "images_per_second"),
+    "loader_wait": ChartKind("loader wait, seconds per step", "loader_wait_seconds"),
 }
 """Every chart of a run, by name."""

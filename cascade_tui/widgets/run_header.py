@@ -31,6 +31,7 @@ _STYLES = {
     "lost": "red",
     "lost-at-reboot": "red",
 }
+_CACHES = {"caching_text": "text", "caching_latents": "latent"}
 _WORDS = {"new": "never launched", "lost-at-reboot": "lost at a reboot"}
 _TIME_LEFT_PERIOD_SECONDS = 1.0
 
@@ -87,12 +88,17 @@ def header_text(
     if state.name == "running" and phase:
         words = f"{STATE_GLYPHS['running']} {phase}"
     facts = ["read only"] if is_readonly else []
-    if snapshot.max_steps:
+    cache = snapshot.caches.get(_CACHES.get(snapshot.phase, ""))
+    if state.is_alive and cache is not None:
+        facts.append(f"{_spaced(cache.done)}/{_spaced(cache.total)}")
+        if cache.eta_seconds:
+            facts.append(f"{format_duration(cache.eta_seconds)} left")
+    elif snapshot.max_steps:
         percent = 100 * snapshot.step // snapshot.max_steps
         facts.append(f"step {_spaced(snapshot.step)}/{_spaced(snapshot.max_steps)}  {percent} %")
     elif snapshot.step:
         facts.append(f"step {_spaced(snapshot.step)}")
-    if state.is_alive and snapshot.images_per_second > 0:
+    if state.is_alive and snapshot.phase == "training" and snapshot.images_per_second > 0:
         facts.append(f"{snapshot.images_per_second:.3g} img/s")
     if time_left:
         facts.append(time_left)

@@ -1,4 +1,4 @@
-"""What became of a run, its last command and its last problem, in words."""
+"""What became of a run, its last commands and its last problem, in words."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 
 from rich.text import Text
 
-from cascade_tui.follow.snapshot import Notice, RunSnapshot
+from cascade_tui.follow.snapshot import Notice, RunSnapshot, SentCommand
 from cascade_tui.widgets.glyphs import GLYPHS
 from cascade_tui.widgets.run_header import STATE_GLYPHS
 from cascade_tui.widgets.shown_keys import shown_key
@@ -20,39 +20,53 @@ _COMMAND_STATES = {
     "ignored": "ignored",
     "refused": "refused",
 }
+_UNANSWERED = ("pending", "received")
 _BROKEN = ("failed", "lost", "lost-at-reboot")
 
 
 def outcome_text(snapshot: RunSnapshot, run: RunDirectory) -> Text:
-    """How it ended and where to look next; empty while it goes on."""
+    """How it ended and what to do next; empty while it goes on."""
     state = snapshot.state
     glyph = STATE_GLYPHS[state.name]
     if state.name in _BROKEN:
         cause = _cause(snapshot)
-        lines = [] if cause is None else [cause.message, f"fix: {cause.fix}" if cause.fix else ""]
-        if lines and lines[0] in _ending(snapshot):
-            del lines[0]
-        lines.append(f"log: {run.console_log}")
-        if snapshot.last_checkpoint is not None:
-            lines[-1] += f"; {shown_key('monitor.resume', 'r')} goes on from step "
-            lines[-1] += str(snapshot.last_checkpoint)
-        text = "".join(f"\n{line}" for line in lines if line)
-        return Text.assemble((f"{glyph} {_ending(snapshot)}", "bold"), text)
+        ending = _ending(snapshot, "" if cause is None else cause.message)
+        fix = f"fix: {cause.fix}" if cause is not None and cause.fix else ""
+        log = f"{shown_key('monitor.log', 'l')} shows the log"
+        return _lines(f"{glyph} {ending}", fix, f"{_way_on(snapshot)} · {log}")
     if state.name == "stopped":
-        saved = snapshot.last_checkpoint
-        kept = "" if saved is None else f"; checkpoint of step {saved}"
-        key = shown_key("monitor.resume", "r")
-        return Text(f"{glyph} {_ending(snapshot)}{kept}; {key} goes on from there")
+        return _lines(f"{glyph} {_ending(snapshot)}", _way_on(snapshot))
+    if state.name == "new":
+        launches = f"{shown_key('monitor.resume', 'r')} launches it with the config in its folder"
+        return _lines(f"{glyph} never launched", launches)
     if state.name == "finished":
         files = [os.path.relpath(path, run.root) for path in snapshot.exports]
-        lines = [f"{glyph} finished at step {snapshot.step}"]
-        if files:
-            lines.append(f"exported to {run.root}:")
-            lines += [f"  {name}" for name in files]
-        if snapshot.pushed_to:
-            lines.append(f"pushed to {snapshot.pushed_to}")
-        return Text("\n".join(lines))
+        exported = f"exported to {run.root}:" if files else ""
+        pushed = f"pushed to {snapshot.pushed_to}" if snapshot.pushed_to else ""
+        names = [f"  {name}" for name in files]
+        return _lines(f"{glyph} finished at step {snapshot.step}", exported, *names, pushed)
     return Text()
+
+
+def _lines(first: str, *others: str) -> Text:
+    """The first line bold; those that are empty are left out."""
+    return Text.assemble((first, "bold"), *(f"\n{line}" for line in others if line))
+
+
+def _way_on(snapshot: RunSnapshot) -> str:
+    """What the key to resume does with a run that ended."""
+    key, saved = shown_key("monitor.resume", "r"), snapshot.last_checkpoint
+    if saved is None:
+        return f"{key} starts it again from the beginning: no checkpoint was saved"
+    return f"{key} resumes from the checkpoint of step {saved}"
+
+
+def resuming_text(snapshot: RunSnapshot) -> str:
+    """What happens now that it is to go on."""
+    if snapshot.state.name == "paused":
+        return "resuming…"
+    saved = snapshot.last_checkpoint
+    return "launching…" if saved is None else f"launching from the checkpoint of step {saved}…"
 
 
 def _cause(snapshot: RunSnapshot) -> Notice | None:
@@ -61,26 +75,39 @@ def _cause(snapshot: RunSnapshot) -> Notice | None:
     return last if last is not None and last.severity == "error" else None
 
 
-def _ending(snapshot: RunSnapshot) -> str:
-    """``failed at step 500, exit code 1: CUDA out of memory``."""
+def _ending(snapshot: RunSnapshot, cause: str = "") -> str:
+    """``failed at step 500, exit code 1: CUDA out of memory``, with what the cause adds."""
     state = snapshot.state
     word = "lost" if state.name.startswith("lost") else state.name
     text = f"{word} at step {snapshot.step}"
     if state.exit_code not in (None, 0):
         text += f", exit code {state.exit_code}"
     reason = snapshot.exit_reason or state.message
+    if reason.lower() in cause.lower():
+        reason = cause
+    elif cause and cause.lower() not in reason.lower():
+        reason = f"{reason}: {cause}"
+    if state.name == "stopped":
+        reason = reason.removeprefix("stopped ")
+        return f"{text} {reason}".rstrip()
     return f"{text}: {reason}" if reason else text
 
 
 def command_text(snapshot: RunSnapshot, _run: RunDirectory) -> Text:
-    """The newest command and how far it is; empty without any."""
-    if not snapshot.commands:
-        return Text()
-    command = snapshot.commands[-1]
-    text = f"› {command.command}: {_COMMAND_STATES.get(command.state, command.state)}"
-    if command.state == "pending" and not snapshot.state.is_alive:
-        text = f"› {command.command}: never read"
-    return Text(f"{text}: {command.message}" if command.message else text)
+    """The commands that wait for an answer, and the newest one; empty without any."""
+    newest = snapshot.commands[-1:]
+    waiting = [c for c in snapshot.commands if c.state in _UNANSWERED and c not in newest]
+    if not snapshot.state.is_alive:
+        waiting = []
+    told = [_command(command, is_alive=snapshot.state.is_alive) for command in (*waiting, *newest)]
+    return Text(f"› {' · '.join(told)}" if told else "")
+
+
+def _command(command: SentCommand, *, is_alive: bool) -> str:
+    state = _COMMAND_STATES.get(command.state, command.state)
+    if command.state == "pending" and not is_alive:
+        state = "never read"
+    return ": ".join(part for part in (command.command, state, command.message) if part)
 
 
 def notice_text(snapshot: RunSnapshot, _run: RunDirectory) -> Text:

@@ -198,7 +198,7 @@ def _conclude(status: Status, age: float, supervised: bool) -> tuple[StateName, 
         return "lost-at-reboot", f"{status.hostname} was rebooted while it ran"
     if status.is_visible_here:
         is_lost = not is_same_process(status.pid, status.start_time)
-        why = f"process {status.pid} is gone and left no word"
+        why = f"the trainer (process {status.pid}) ended without an error message"
         otherwise = "its supervisor is gone; the trainer goes on"
     else:  # on another machine, or in another container
         is_lost = age > HEARTBEAT_TIMEOUT_SECONDS

@@ -252,12 +252,12 @@ class Supervisor:
         if num_killed > 0:
             return "the kernel killed it: the machine is out of memory (RAM, not VRAM)"
         if code is None:
-            return "the trainer is gone and left no word"
+            return "the trainer ended without an error message"
         if code < 0:
             return f"killed by {signal.Signals(-code).name}"
         if (error := _last_error(self._run)) is not None:
             return error
-        return f"ended with exit code {code} and left no word; console.log has its last output"
+        return "the trainer ended without an error message; see its last output in console.log"
 
     def _clear_up(self, patience_seconds: float) -> None:
         """Wait a little for processes that the trainer left behind, then kill them."""

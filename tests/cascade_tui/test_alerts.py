@@ -50,7 +50,7 @@ def test_a_run_that_does_well_has_no_alert() -> None:
 @pytest.mark.parametrize(
     ("health", "expected"),
     [
-        (Health(skipped_steps=(333,)), "1 step was skipped, not finite (last: 333)"),
+        (Health(skipped_steps=(333,)), "1 step skipped: NaN or infinite (last: step 333)"),
         (Health(spike=Spike(40, 2.0, 0.1)), "loss 2 at step 40, usually 0.1"),
         (Health(loader_share=0.62), "62 % of each step is waiting for the loader"),
         (Health(heartbeat_minutes=3), "no heartbeat for 3 min"),
@@ -184,7 +184,7 @@ async def test_new_alerts_are_called_out_once_and_listed_on_a_key(
     async with app.run_test(size=(80, 24)) as pilot:
         await settle(pilot)
         strip = app.monitor.query_one(AlertStrip)
-        shown = "▲ 1 alert (!): 1 step was skipped, not finite (last: 333)"
+        shown = "▲ 1 alert (!): 1 step skipped: NaN or infinite (last: step 333)"
         await until(pilot, lambda: str(strip.content) == shown)
         written: list[str] = []
         monkeypatch.setattr(app._driver, "write", written.append)
@@ -204,7 +204,7 @@ async def test_new_alerts_are_called_out_once_and_listed_on_a_key(
         assert isinstance(app.screen, AlertScreen)
         text = str(app.screen.query_one("Static").content)
         now, _, earlier = text.partition("no more:")
-        assert "1 step was skipped" in now
+        assert "1 step skipped" in now
         assert "VRAM of GPU 1 at 96 %" in earlier
         await pilot.press("escape")
         assert app.screen is app.monitor

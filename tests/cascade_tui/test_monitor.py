@@ -213,7 +213,7 @@ async def test_z_makes_the_console_large_and_escape_small_again(run: RunDirector
         assert not console.display
 
 
-@pytest.mark.parametrize("size", [(80, 24), (120, 36), (200, 50)])
+@pytest.mark.parametrize("size", [(40, 12), (46, 30), (80, 24), (120, 36), (200, 50)])
 @pytest.mark.parametrize("kind", ["empty", "caching", "running", "failed", "finished"])
 async def test_no_part_overlaps_another_or_leaves_the_screen(
     tmp_path: Path, kind: Kind, size: tuple[int, int]
@@ -231,18 +231,23 @@ async def test_no_part_overlaps_another_or_leaves_the_screen(
         assert app.monitor.query_one("#loss").size.height >= 4
 
 
-async def test_the_outcome_of_a_failure_has_code_reason_and_log(tmp_path: Path) -> None:
+@pytest.mark.parametrize("size", [(46, 30), (80, 24), (120, 36)])
+async def test_a_failure_begins_with_why_and_what_to_do(
+    size: tuple[int, int], tmp_path: Path
+) -> None:
     run = write_run(tmp_path / "shiba", "failed")
     app = MonitorApp(run)
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with app.run_test(size=size) as pilot:
         await settle(pilot)
-        text = str(app.monitor.query_one("#outcome").content)
-        assert "exit code 1: CUDA out of memory" in text
+        outcome = app.monitor.query_one("#outcome")
+        assert outcome.region.bottom <= app.monitor.query_one("#loss").region.y
+        text = str(outcome.content)
+        assert "exit code 1: CUDA out of memory: tried to allocate 2.0 GiB" in text
         assert "fix: halve train_batch_size and double gradient_accumulation_steps" in text
-        assert str(run.console_log) in text
-        assert "OutOfMemoryError" in " ".join(
-            app.monitor.query_one(ConsoleView).render_line(y).text for y in range(7)
-        )
+        assert "r resumes from the checkpoint of step 500 · l shows the log" in text
+        console = app.monitor.query_one(ConsoleView)
+        rows = [console.render_line(y).text for y in range(console.size.height)]
+        assert "OutOfMemoryError" in " ".join(rows)
 
 
 async def test_a_finished_run_names_its_exported_files(tmp_path: Path) -> None:

@@ -72,7 +72,7 @@ STATES = {
         ["25/100", "31/s", "2 s left", "5.0 MB of 80.0 MB", "hits 20 %"],
     ),
     "made": (CacheState("text", 9, 9, 2140.0, 5 * MB, 0.0, 3), ["✔", "5.0 MB made", "hits 33 %"]),
-    "from before": (CacheState("text", 9, 9, 0.0, 0, None, 9, 9), ["9/9", "✔", "all was there"]),
+    "from before": (CacheState("text", 9, 9, 0.0, 0, None, 9, 9), ["9/9", "✔", "cached before"]),
     "one of several processes": (
         CacheState("latent", 5, 25, 31.0, MB, 1.0, 0, 100, 80 * MB),
         ["5/25", "1.0 MB", "hits 0 %", "a share of 100"],

@@ -64,7 +64,7 @@ def test_the_reason_for_a_failure_is_of_this_launch_not_of_one_before(real_run, 
     real_run.launch("--steps", "1", "--silent", "--exit-code", "5")
     state = real_run.wait_over()
     assert state.exit_code == 5
-    assert "left no word" in state.message
+    assert "without an error message" in state.message
 
 
 def test_a_trainer_that_ends_well_without_a_word_is_finished(real_run):
@@ -105,7 +105,7 @@ def test_kill_9_of_a_trainer_below_a_launcher_is_failed_with_a_reason(real_run, 
     kill(real_run.wait_running().pid)
     state = real_run.wait_over()
     assert (state.name, state.exit_code) == ("failed", 1)
-    assert "left no word" in state.message
+    assert "without an error message" in state.message
 
 
 def test_kill_9_of_supervisor_and_trainer_is_lost(real_run, kill):
@@ -115,7 +115,7 @@ def test_kill_9_of_supervisor_and_trainer_is_lost(real_run, kill):
     kill(trainer)
     state = real_run.state()
     assert state.name == "lost"
-    assert f"process {trainer} is gone" in state.message
+    assert f"process {trainer}) ended without an error message" in state.message
     assert not is_alive(real_run.directory)
 
 
