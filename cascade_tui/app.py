@@ -374,12 +374,17 @@ class CascadeApp(PictureApp, inherit_bindings=False):
             return
         editor = os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi"
         command = [*shlex.split(editor), *([f"+{line}"] if line else []), str(path)]
+        from cascade_tui.outside import SuspendNotSupported, lent_terminal
+
         try:
-            with self.suspend():
+            with lent_terminal(self):
                 subprocess.run(command, check=False)
         except OSError as failure:
             reason = f"{editor}: {failure.strerror or failure}; set $EDITOR"
             self.notify(reason, severity="error", markup=False)
+            return
+        except SuspendNotSupported:
+            self.notify(f"there is no terminal to run {editor} in", markup=False)
             return
         self.open_config(path)
 

@@ -75,6 +75,7 @@ def _as_text(project: Project) -> str:
         lines.append(f"{glyph} {problem.severity}: {key}{problem.message}{where}")
         if problem.fix:
             lines.append(f"    fix: {problem.fix}")
+        lines += [f"      {line}" for line in problem.details]
     ready = "ready to launch" if project.is_valid else "not ready"
     lines.append(f"{project.path}: {verdict(project.problems)}; {ready}")
     return "\n".join(lines)
@@ -97,6 +98,7 @@ def _problem_as_dict(problem: Problem) -> dict[str, Any]:
         "key": problem.key,
         "message": problem.message,
         "fix": problem.fix,
+        "details": list(problem.details),
         "where": problem.where,
         "edit": edit
         and {"key": edit.key, "value": plain(edit.value)}

@@ -10,7 +10,8 @@ from form_pilot import checked_form, go_to, open_app, problem_keys, until, write
 from form_project import CONFIG, WRONG, write_json_project, write_project
 from textual.widgets import Input, Static
 
-from cascade_tui.screens.unsaved import ChangedUnderneath, LaunchRefused, UnsavedEdits
+from cascade_tui.screens.refused import LaunchRefused
+from cascade_tui.screens.unsaved import ChangedUnderneath, UnsavedEdits
 from cascade_tui.widgets.field_editor import FieldEditor
 from cascade_tui.widgets.field_list import FieldList
 from engine.run.launch import is_alive
