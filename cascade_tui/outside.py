@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
 import termios
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 from textual.app import App, SuspendNotSupported
 
-__all__ = ["SuspendNotSupported", "lent_terminal", "run_and_wait"]
+__all__ = ["SuspendNotSupported", "edit", "lent_terminal", "run_and_wait"]
 
 
 @contextmanager
@@ -30,6 +32,24 @@ def lent_terminal(app: App[Any]) -> Iterator[None]:
             yield
         finally:
             signal.signal(signal.SIGINT, before)
+
+
+def edit(app: App[Any], path: Path, line: int | None = None) -> bool:
+    """Open a file in $VISUAL or $EDITOR; False, with a notice, if that cannot be started."""
+    editor = os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi"
+    try:
+        command = [*shlex.split(editor), *([f"+{line}"] if line else []), str(path)]
+        with lent_terminal(app):
+            subprocess.run(command, check=False)
+    except (OSError, ValueError) as failure:  # not there; quotes that do not end
+        reason = getattr(failure, "strerror", None) or failure
+        told = f"{editor}: {reason}; set $EDITOR"
+        app.notify(told, severity="error", markup=False)
+        return False
+    except SuspendNotSupported:
+        app.notify(f"there is no terminal to run {editor} in", severity="error", markup=False)
+        return False
+    return True
 
 
 def run_and_wait(command: Sequence[str], shown: str) -> int:

@@ -207,15 +207,7 @@ class RunsScreen(Screen[None]):
 
     def action_demo(self) -> None:
         """Train the demo, and watch it."""
-        from cascade_tui.commands.demo import DEFAULT_OUTPUT
-        from cascade_tui.screens.demo import DemoScreen
-
-        if not self._owner.refuses_writing():
-            self.app.push_screen(DemoScreen(self.root / DEFAULT_OUTPUT), self._demo_begun)
-
-    def _demo_begun(self, run: RunDirectory | None) -> None:
-        if run is not None:
-            self._owner.open_run(run)
+        self._owner.begin_demo()
 
     def action_preset(self) -> None:
         """Begin a config from a preset; nothing is written before it is saved."""
