@@ -70,11 +70,11 @@ def _wait_for_enter(prompt: str) -> None:
     terminal = sys.__stdin__
     if terminal is None:
         return
-    with suppress(termios.error):
-        termios.tcflush(terminal, termios.TCIFLUSH)  # typed before it was asked for
-    print(prompt, end="", flush=True)
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
+        with suppress(termios.error):
+            termios.tcflush(terminal, termios.TCIFLUSH)  # typed before it was asked for
+        print(prompt, end="", flush=True)
         with suppress(OSError):  # the terminal is gone
             os.read(terminal.fileno(), 1024)
     except KeyboardInterrupt:

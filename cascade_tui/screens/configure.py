@@ -24,7 +24,6 @@ from cascade_tui.widgets.shown_keys import shown_key
 from cascade_tui.widgets.verdict import Verdict
 from engine.config.environment import Environment
 from engine.config.problems import Edit, Problem, Severity
-from engine.config.weight_files import WEIGHT_KEYS
 
 _RANK: dict[Severity, int] = {"error": 0, "warning": 1, "hint": 2}
 
@@ -279,6 +278,24 @@ class ConfigureScreen(DraftScreen):
         self._apply(problem.edit)
         self.query_one(FieldList).go_to(problem.edit.key)
 
+    def action_fix_errors(self) -> None:
+        """Carry out every fix of an error that can be applied by itself, as one step of undo."""
+        errors = [problem for problem in self.problems if problem.severity == "error"]
+        edits = {problem.key: problem.edit for problem in errors if problem.edit is not None}
+        if not edits:
+            self.notify("no error has a fix that can be applied by itself")
+            return
+        try:
+            self.draft.apply_all(edits.values())
+        except KeyError as failure:
+            self.notify(f"{failure} is not in the file", severity="error", markup=False)
+            return
+        undo = shown_key("configure.undo", "u")
+        number = f"{len(edits)} fix{'es' * (len(edits) > 1)}"
+        self.notify(f"applied {number} ({undo} takes them back)")
+        self._is_led = True
+        self._changed()
+
     def action_to_default(self) -> None:
         """Remove the field from the file, so that its default counts."""
         field = self.query_one(FieldList).field
@@ -354,17 +371,12 @@ class ConfigureScreen(DraftScreen):
         fields = self.query_one(FieldList)
         in_error = {problem.key for problem in self.problems if problem.severity == "error"}
         shown = [field.key for field in self.draft.fields(self.problems) if field.key in in_error]
-        is_free = fields.is_at_start or self._is_mended(fields.field)
+        is_free = fields.is_at_start or not self._is_wrong(fields.field)
         if shown and is_free and self.focused in (None, fields):
             fields.go_to(shown[0])
 
-    def _is_mended(self, field: Field | None) -> bool:
-        """Whether what was wrong with the weights that this field names is so no more."""
-        return (
-            field is not None
-            and field.key in WEIGHT_KEYS
-            and not any(problem.key == field.key for problem in self.problems)
-        )
+    def _is_wrong(self, field: Field | None) -> bool:
+        return field is not None and any(problem.key == field.key for problem in self.problems)
 
     def go_to_problem(self, key: str | None) -> None:
         """Show the field with this key, all fields if need be; None is no field."""

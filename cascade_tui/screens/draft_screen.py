@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Literal, cast
 
 from textual import on, work
 from textual.message import Message
@@ -69,7 +69,7 @@ class DraftScreen(Screen[None]):
         self._check_timer: Timer | None = None
         self._is_launch_wanted = False
         self._is_launching = False
-        self._is_fetched = False
+        self._is_led = True  # to the first error, once it is known
 
     def show_draft(self) -> None:
         """Show the draft and its problems as they are now."""
@@ -130,12 +130,11 @@ class DraftScreen(Screen[None]):
         if event.snapshot != self.draft.snapshot():
             self.check_soon()
             return
-        is_led = self.checked is None or self._is_fetched
         self.checked, self._checked_snapshot = event.checked, event.snapshot
         self.check_failure = ""
         self.show_draft()
-        if is_led:
-            self._is_fetched = False
+        if self._is_led:
+            self._is_led = False
             self.go_to_error()
         if self._is_launch_wanted:
             self._is_launch_wanted = False
@@ -237,7 +236,7 @@ class DraftScreen(Screen[None]):
             self.notify(told, severity="warning")
         else:
             self.notify("the weights are here; checking again")
-        self._is_fetched = True
+        self._is_led = True
         self.start_check()
 
     # -- launch --------------------------------------------------------------------------------
@@ -269,8 +268,13 @@ class DraftScreen(Screen[None]):
         self._is_launching = True
         self._launch(self.draft.copy(), checked)
 
-    def _error_chosen(self, chosen: Chosen | None) -> None:
-        if chosen is not None:
+    def action_fix_errors(self) -> None:
+        """Carry out every fix of an error that can be applied by itself."""
+
+    def _error_chosen(self, chosen: Chosen | Literal["all"] | None) -> None:
+        if chosen == "all":
+            self.action_fix_errors()
+        elif chosen is not None:
             self.go_to_problem(chosen.problem.key)
             if chosen.is_to_mend:
                 self.mend(chosen.problem)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from rich.text import Text
 from textual import on
@@ -34,12 +34,13 @@ class Chosen:
     is_to_mend: bool
 
 
-class LaunchRefused(ModalScreen[Chosen | None]):
-    """The errors that keep a run from starting, each with its fix."""
+class LaunchRefused(ModalScreen[Chosen | Literal["all"] | None]):
+    """The errors that keep a run from starting, each with its fix. ``all`` are to be mended."""
 
     BINDING_GROUP_TITLE = "Not launched"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("f", "mend", "Fix", tooltip="apply the fix of this error", id="refused.fix"),
+        Binding("F", "mend_all", "Fix all", tooltip="apply all fixes", id="refused.fix_all"),
         Binding("escape", "cancel", "Back", id="refused.back"),
         Binding("j", "list('cursor_down')", "Down", show=False, id="refused.down"),
         Binding("k", "list('cursor_up')", "Up", show=False, id="refused.up"),
@@ -69,6 +70,7 @@ class LaunchRefused(ModalScreen[Chosen | None]):
             yield Static(
                 f"Not launched: {number} error{'' if number == 1 else 's'}. enter goes to the "
                 f"field, {shown_key('refused.fix', 'f')} applies a fix, "
+                f"{shown_key('refused.fix_all', 'F')} all of them, "
                 f"{shown_key('refused.back', 'escape')} goes back.",
                 markup=False,
             )
@@ -108,6 +110,10 @@ class LaunchRefused(ModalScreen[Chosen | None]):
             self.notify("this error has no fix that can be applied by itself")
         else:
             self.dismiss(Chosen(problem, is_to_mend=True))
+
+    def action_mend_all(self) -> None:
+        """Apply every fix that can be applied by itself."""
+        self.dismiss("all")
 
     def action_list(self, action: str) -> None:
         """Move within the list."""
