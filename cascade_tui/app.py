@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shlex
-import subprocess
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -323,6 +321,18 @@ class CascadeApp(PictureApp, inherit_bindings=False):
 
         self._go(WelcomeScreen())
 
+    def begin_demo(self) -> None:
+        """Ask, train the demo below the folder of runs, and watch it."""
+        from cascade_tui.commands.demo import DEFAULT_OUTPUT
+        from cascade_tui.screens.demo import DemoScreen
+
+        def begun(run: RunDirectory | None) -> None:
+            if run is not None:
+                self.open_run(run)
+
+        if not self.refuses_writing():
+            self.push_screen(DemoScreen(self._runs_root / DEFAULT_OUTPUT), begun)
+
     def action_show_gallery(self) -> None:
         """Show the validation pictures."""
         from cascade_tui.screens.gallery import GalleryScreen
@@ -370,18 +380,10 @@ class CascadeApp(PictureApp, inherit_bindings=False):
 
     def edit_outside(self, path: Path, line: int | None = None) -> None:
         """Open a file in $VISUAL or $EDITOR, and read it again afterwards."""
-        if self.refuses_writing():
-            return
-        editor = os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi"
-        command = [*shlex.split(editor), *([f"+{line}"] if line else []), str(path)]
-        try:
-            with self.suspend():
-                subprocess.run(command, check=False)
-        except OSError as failure:
-            reason = f"{editor}: {failure.strerror or failure}; set $EDITOR"
-            self.notify(reason, severity="error", markup=False)
-            return
-        self.open_config(path)
+        from cascade_tui.outside import edit
+
+        if not self.refuses_writing() and edit(self, path, line):
+            self.open_config(path)
 
     # -- palette and end -----------------------------------------------------------------------
 

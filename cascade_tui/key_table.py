@@ -22,7 +22,7 @@ from cascade_tui.app import CascadeApp
 from cascade_tui.keymap import TAKEN, Keymap, KeyProblem, in_words, typed_by
 
 _WAY_OUT = "app.quit"
-_TYPED_IN = ("change", "editor", "guide", "prompt", "source", "text")
+_TYPED_IN = ("change", "editor", "guide", "path", "prompt", "source", "text")
 """What the ids begin with of parts in which a text field has the focus."""
 
 

@@ -91,6 +91,7 @@ def _as_text(project: Project, forecast: Forecast | None) -> str:
         lines.append(f"{glyph} {problem.severity}: {key}{problem.message}{where}")
         if problem.fix:
             lines.append(f"    fix: {problem.fix}")
+        lines += [f"      {line}" for line in problem.details]
     lines += [f"{name}: {words}" for name, words in (long_lines(forecast) if forecast else [])]
     ready = "ready to launch" if project.is_valid else "not ready"
     lines.append(f"{project.path}: {verdict(project.problems)}; {ready}")
@@ -115,6 +116,7 @@ def _problem_as_dict(problem: Problem) -> dict[str, Any]:
         "key": problem.key,
         "message": problem.message,
         "fix": problem.fix,
+        "details": list(problem.details),
         "where": problem.where,
         "edit": edit
         and {"key": edit.key, "value": plain(edit.value)}

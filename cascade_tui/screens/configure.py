@@ -23,7 +23,7 @@ from cascade_tui.widgets.search_input import SearchInput
 from cascade_tui.widgets.shown_keys import shown_key
 from cascade_tui.widgets.verdict import Verdict
 from engine.config.environment import Environment
-from engine.config.problems import Edit, Severity
+from engine.config.problems import Edit, Problem, Severity
 
 _RANK: dict[Severity, int] = {"error": 0, "warning": 1, "hint": 2}
 
@@ -33,6 +33,7 @@ class ConfigureScreen(DraftScreen):
 
     BINDING_GROUP_TITLE = "Configure"
     BINDINGS = CONFIGURE_KEYS
+    AUTO_FOCUS = "#fields"
     HORIZONTAL_BREAKPOINTS = [  # noqa: RUF012 (textual declares it without ClassVar)
         (0, "-narrow"),
         (100, "-medium"),
@@ -264,11 +265,37 @@ class ConfigureScreen(DraftScreen):
         """Carry out the fix of the highlighted field's first problem that has one."""
         field = self.query_one(FieldList).field
         for problem in self.problems:
-            if field is not None and problem.key == field.key and problem.edit is not None:
-                self._apply(problem.edit)
-                self.query_one(FieldList).go_to(problem.edit.key)
+            is_own = field is not None and problem.key == field.key
+            if is_own and (problem.edit is not None or problem.download is not None):
+                self.mend(problem)
                 return
         self.notify("this field has no fix that can be applied by itself")
+
+    def mend(self, problem: Problem) -> None:
+        """Apply the fix of a problem, or fetch the files that it misses."""
+        if problem.edit is None:
+            super().mend(problem)
+            return
+        self._apply(problem.edit)
+        self.query_one(FieldList).go_to(problem.edit.key)
+
+    def action_fix_errors(self) -> None:
+        """Carry out every fix of an error that can be applied by itself, as one step of undo."""
+        errors = [problem for problem in self.problems if problem.severity == "error"]
+        edits = {problem.key: problem.edit for problem in errors if problem.edit is not None}
+        if not edits:
+            self.notify("no error has a fix that can be applied by itself")
+            return
+        try:
+            self.draft.apply_all(edits.values())
+        except KeyError as failure:
+            self.notify(f"{failure} is not in the file", severity="error", markup=False)
+            return
+        undo = shown_key("configure.undo", "u")
+        number = f"{len(edits)} fix{'es' * (len(edits) > 1)}"
+        self.notify(f"applied {number} ({undo} takes them back)")
+        self._is_led = True
+        self._changed()
 
     def action_to_default(self) -> None:
         """Remove the field from the file, so that its default counts."""
@@ -348,6 +375,18 @@ class ConfigureScreen(DraftScreen):
         """Show what another view did to the draft, and the field it leads to."""
         self._changed()
         self.go_to_problem(key)
+
+    def go_to_error(self) -> None:
+        """Show the first field in error, unless the person works elsewhere."""
+        fields = self.query_one(FieldList)
+        in_error = {problem.key for problem in self.problems if problem.severity == "error"}
+        shown = [field.key for field in self.draft.fields(self.problems) if field.key in in_error]
+        is_free = fields.is_at_start or not self._is_wrong(fields.field)
+        if shown and is_free and self.focused in (None, fields):
+            fields.go_to(shown[0])
+
+    def _is_wrong(self, field: Field | None) -> bool:
+        return field is not None and any(problem.key == field.key for problem in self.problems)
 
     def go_to_problem(self, key: str | None) -> None:
         """Show the field with this key, all fields if need be; None is no field."""

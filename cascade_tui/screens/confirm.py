@@ -58,3 +58,10 @@ class Confirm(ModalScreen[bool]):
     def action_answer(self, answer: bool) -> None:
         """Close with this answer."""
         self.dismiss(answer)
+
+
+class ConfirmFetch(Confirm):
+    """Asks before a large download. It can be broken off, so the focus is on yes."""
+
+    BINDING_GROUP_TITLE = "Before a download"
+    AUTO_FOCUS = "#yes"

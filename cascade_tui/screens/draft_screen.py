@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Literal, cast
 
 from textual import on, work
 from textual.message import Message
@@ -12,12 +12,14 @@ from textual.timer import Timer
 
 from cascade_tui.draft import Draft, Snapshot
 from cascade_tui.forecasting import forecast_run
-from cascade_tui.screens.confirm import Confirm
-from cascade_tui.screens.unsaved import Answer, ChangedUnderneath, LaunchRefused
+from cascade_tui.screens.confirm import Confirm, ConfirmFetch
+from cascade_tui.screens.refused import Chosen, LaunchRefused
+from cascade_tui.screens.unsaved import Answer, ChangedUnderneath
 from cascade_tui.widgets.glyphs import printable
 from cascade_tui.widgets.shown_keys import shown_key
 from engine.config.environment import Environment, probe_environment
 from engine.config.forecast import Forecast
+from engine.config.hub import is_offline
 from engine.config.loading import Checked
 from engine.config.problems import Problem
 from engine.run.paths import RunDirectory
@@ -70,12 +72,16 @@ class DraftScreen(Screen[None]):
         self._check_timer: Timer | None = None
         self._is_launch_wanted = False
         self._is_launching = False
+        self._is_led = True  # to the first error, once it is known
 
     def show_draft(self) -> None:
         """Show the draft and its problems as they are now."""
 
     def go_to_problem(self, key: str | None) -> None:
         """Show the field with this key; None is no field."""
+
+    def go_to_error(self) -> None:
+        """Show the first field in error, unless the person works elsewhere."""
 
     @property
     def _owner(self) -> CascadeApp:
@@ -133,6 +139,9 @@ class DraftScreen(Screen[None]):
         self.forecast = event.forecast
         self.check_failure = ""
         self.show_draft()
+        if self._is_led:
+            self._is_led = False
+            self.go_to_error()
         if self._is_launch_wanted:
             self._is_launch_wanted = False
             self._launch_checked(event.checked)
@@ -190,6 +199,52 @@ class DraftScreen(Screen[None]):
             return
         self._owner.edit_outside(self.draft.document.path)
 
+    # -- weights -------------------------------------------------------------------------------
+
+    def mend(self, problem: Problem) -> None:
+        """Apply the fix of a problem, or fetch the files that it misses."""
+        if problem.download is not None:
+            self._ask_to_fetch()
+
+    def _ask_to_fetch(self) -> None:
+        """Ask once, then fetch all weights that the latest check missed."""
+        from cascade_tui.fetching import question
+
+        downloads = [problem.download for problem in self.problems if problem.download]
+        if self._owner.refuses_writing() or not downloads:
+            return
+        if is_offline():
+            told = "HF_HUB_OFFLINE is set, so nothing is fetched: start again without it"
+            self.notify(told, severity="warning")
+            return
+        self.app.push_screen(ConfirmFetch(question(downloads), "fetch"), self._fetch_answered)
+
+    def _fetch_answered(self, is_wanted: bool | None) -> None:
+        if not is_wanted:
+            return
+        from cascade_tui.fetching import fetch_command
+        from cascade_tui.outside import SuspendNotSupported, lent_terminal, run_and_wait
+
+        try:
+            with fetch_command(self.draft) as command, lent_terminal(self.app):
+                code = run_and_wait(command.arguments, command.shown)
+        except OSError as failure:
+            reason = f"not fetched: {failure.filename or ''} {failure.strerror or failure}"
+            self.notify(printable(reason), severity="error", markup=False)
+            return
+        except SuspendNotSupported:
+            told = "not fetched: there is no terminal to show it in; the fix names the command"
+            self.notify(told, severity="error")
+            return
+        if code:
+            fix = shown_key("configure.fix", "f")
+            told = f"not everything was fetched; {fix} goes on with it, what is whole is kept"
+            self.notify(told, severity="warning")
+        else:
+            self.notify("the weights are here; checking again")
+        self._is_led = True
+        self.start_check()
+
     # -- launch --------------------------------------------------------------------------------
 
     def action_launch(self) -> None:
@@ -214,10 +269,21 @@ class DraftScreen(Screen[None]):
     def _launch_checked(self, checked: Checked) -> None:
         errors = [problem for problem in checked.problems if problem.severity == "error"]
         if errors:
-            self.app.push_screen(LaunchRefused(errors), self.go_to_problem)
+            self.app.push_screen(LaunchRefused(errors), self._error_chosen)
             return
         self._is_launching = True
         self._launch(self.draft.copy(), checked)
+
+    def action_fix_errors(self) -> None:
+        """Carry out every fix of an error that can be applied by itself."""
+
+    def _error_chosen(self, chosen: Chosen | Literal["all"] | None) -> None:
+        if chosen == "all":
+            self.action_fix_errors()
+        elif chosen is not None:
+            self.go_to_problem(chosen.problem.key)
+            if chosen.is_to_mend:
+                self.mend(chosen.problem)
 
     @work(thread=True, exclusive=True, group="launch")
     def _launch(self, draft: Draft, checked: Checked) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, cast
 
@@ -14,10 +12,8 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, VerticalScroll
 from textual.message import Message
 from textual.screen import ModalScreen
-from textual.suggester import Suggester
 from textual.widgets import Footer, Input, Static
 
-from cascade_tui.field_help import suggest_paths
 from cascade_tui.guide import (
     CARDS_GB,
     DEFAULT_STEPS,
@@ -31,74 +27,18 @@ from cascade_tui.guide import (
     guide,
     parse_length,
 )
+from cascade_tui.picture_folders import Counted, folders_beginning, likely_folder, look_into
 from cascade_tui.shipped_files import free_path
 from cascade_tui.widgets.choice import Choice
 from cascade_tui.widgets.glyphs import GLYPHS, READY, printable
-from engine.config.backends import BACKEND_OPTIONS
-from engine.config.environment import (
-    IMAGE_SUFFIXES,
-    Environment,
-    Gpu,
-    find_images,
-    probe_environment,
-)
+from cascade_tui.widgets.path_input import PathInput
+from engine.config.environment import Environment, Gpu, probe_environment
 from engine.run.files import atomic_write_text
 
 if TYPE_CHECKING:
     from cascade_tui.app import CascadeApp
 
 _ASKED_WITHOUT_GPU = CARDS_GB.index(24)
-
-
-@dataclass(frozen=True, slots=True)
-class _Counted:
-    """What a folder holds, or why it is none to take pictures from."""
-
-    count: FolderCount
-    refusal: str = ""
-
-
-def count_folder(folder: Path) -> FolderCount:
-    """Count pictures and their captions below a folder, up to the limit of `find_images`.
-
-    Raises:
-        OSError: it is no folder, or cannot be listed.
-    """
-    images, is_all = find_images(folder)
-    with_captions = sum(image.with_suffix(".txt").is_file() for image in images)
-    return FolderCount(len(images), with_captions, is_all)
-
-
-def _look_into(text: str) -> _Counted:
-    nothing = FolderCount(0, 0)
-    if not text:  # an empty path would be the working directory
-        return _Counted(nothing, "give the folder of your pictures; its subfolders count too")
-    try:
-        count = count_folder(Path(os.path.expanduser(text)))
-    except FileNotFoundError:
-        return _Counted(nothing, "there is no such folder")
-    except NotADirectoryError:
-        return _Counted(nothing, "this is a file: give the folder that it lies in")
-    except (OSError, ValueError) as failure:  # a NUL in the name is a ValueError
-        reason = getattr(failure, "strerror", None) or str(failure)
-        return _Counted(nothing, f"this folder cannot be read: {reason}")
-    if not count.num_images:
-        kinds = ", ".join(sorted(suffix.removeprefix(".") for suffix in IMAGE_SUFFIXES))
-        return _Counted(count, f"there are no pictures below this folder ({kinds})")
-    return _Counted(count)
-
-
-class FolderSuggester(Suggester):
-    """Goes on with the name of a folder; the disk is looked at in a thread."""
-
-    def __init__(self) -> None:
-        super().__init__(use_cache=False, case_sensitive=True)
-
-    async def get_suggestion(self, value: str) -> str | None:
-        """The first folder that begins so."""
-        option = BACKEND_OPTIONS["images"]["instance_data_dir"]
-        found = await asyncio.to_thread(suggest_paths, value, option) if value else []
-        return next((name for name in found if name.isprintable()), None)
 
 
 class GuideScreen(ModalScreen[Path | None]):
@@ -126,12 +66,19 @@ class GuideScreen(ModalScreen[Path | None]):
     }
     """
 
-    class Counted(Message):
+    class FolderCounted(Message):
         """A thread has counted the folder that was typed as ``text``."""
 
-        def __init__(self, text: str, counted: _Counted) -> None:
+        def __init__(self, text: str, counted: Counted) -> None:
             super().__init__()
             self.text, self.counted = text, counted
+
+    class FolderFound(Message):
+        """A thread has found the folder that is most likely meant."""
+
+        def __init__(self, text: str) -> None:
+            super().__init__()
+            self.text = text
 
     class Probed(Message):
         """A thread has looked at this machine."""
@@ -144,7 +91,7 @@ class GuideScreen(ModalScreen[Path | None]):
         super().__init__()
         self._environment = environment
         self._cards: list[float] = list(CARDS_GB)
-        self._counted: _Counted | None = None
+        self._counted: Counted | None = None
         self._made: Guided | None = None
         self._refused_path: str | None = None
 
@@ -152,7 +99,8 @@ class GuideScreen(ModalScreen[Path | None]):
         """The four questions, what follows from the answers, and the path."""
         with VerticalScroll(id="questions", can_focus=False):
             yield Static("A new config from four answers", id="name", markup=False)
-            yield from _asked("1 Pictures in", self._input("folder", "folder of your pictures"))
+            folder = PathInput(folders_beginning, "folder of your pictures", id="folder")
+            yield from _asked("1 Pictures in", folder)
             yield Static("tab or enter goes on", id="counted", classes="told", markup=False)
             purposes = Choice(list(PURPOSES.values()), id="purpose")
             yield from _asked("2 To learn", purposes)
@@ -165,8 +113,7 @@ class GuideScreen(ModalScreen[Path | None]):
 
     @staticmethod
     def _input(name: str, placeholder: str) -> Input:
-        suggester = FolderSuggester() if name == "folder" else None
-        line = Input(placeholder=placeholder, compact=True, id=name, suggester=suggester)
+        line = Input(placeholder=placeholder, compact=True, id=name)
         line.cursor_blink = False
         return line
 
@@ -175,10 +122,23 @@ class GuideScreen(ModalScreen[Path | None]):
         self._text("length", f"{DEFAULT_STEPS[self._purpose]} steps")
         self._text("path", str(free_path(Path("my-run.toml"))))
         self.query_one("#folder", Input).focus()
+        self._find_folder()
         if self._environment is None:
             self._probe()
         else:
             self._show_cards(self._environment.gpus)
+
+    @work(thread=True, group="find")
+    def _find_folder(self) -> None:
+        self.post_message(self.FolderFound(likely_folder(Path())))
+
+    @on(FolderFound)
+    def _found_folder(self, event: FolderFound) -> None:
+        """Offer it, selected: what is typed takes its place."""
+        folder = self.query_one("#folder", Input)
+        if event.text and not folder.value:
+            self._text("folder", event.text)
+            folder.action_select_all()
 
     @work(thread=True, group="probe")
     def _probe(self) -> None:
@@ -222,10 +182,10 @@ class GuideScreen(ModalScreen[Path | None]):
 
     @work(thread=True, exclusive=True, group="count")
     def _count_soon(self, text: str) -> None:
-        self.post_message(self.Counted(text, _look_into(text)))
+        self.post_message(self.FolderCounted(text, look_into(text)))
 
-    @on(Counted)
-    def _was_counted(self, event: Counted) -> None:
+    @on(FolderCounted)
+    def _was_counted(self, event: FolderCounted) -> None:
         if event.text == self.query_one("#folder", Input).value:
             self._counted = event.counted
             self._say("counted", *_told(event.counted))
@@ -263,7 +223,7 @@ class GuideScreen(ModalScreen[Path | None]):
             try:
                 self._made = guide(self._answers(length, counted.count))
             except GuideError as failure:  # the name of the folder
-                self._counted = _Counted(counted.count, str(failure))
+                self._counted = Counted(counted.count, str(failure))
                 self._say("counted", str(failure), True)
         reasons = self._made.reasons if self._made else ()
         self._say("chosen", "\n".join(f"{GLYPHS['hint']} {reason}" for reason in reasons))
@@ -343,7 +303,7 @@ def _asked(question: str, answer: Input | Choice) -> ComposeResult:
         yield answer
 
 
-def _told(counted: _Counted | None) -> tuple[str, bool]:
+def _told(counted: Counted | None) -> tuple[str, bool]:
     """What is said of a folder, and whether it is wrong; None is still counted."""
     if counted is None:
         return "counting …", False

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from textual import on
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import ActiveBinding, Binding, BindingType
 from textual.message import Message
 from textual.screen import Screen
 from textual.widgets import Footer, Input, Static
@@ -28,6 +29,10 @@ _PERIOD_SECONDS = 5.0
 _DEPTH = 4
 _MOST_COMPARED = 4
 _LOOKING = "looking…"
+_OF_RUNS = frozenset(["resume", "compare", "copy", "filter", "clear"])
+"""What can be done only where there are runs."""
+_WITHOUT_RUNS = frozenset(["demo", "preset"])
+"""What the footer offers besides where there is none."""
 
 
 class RunsScreen(Screen[None]):
@@ -82,6 +87,7 @@ class RunsScreen(Screen[None]):
         self.root = root
         self._reports: list[dict[str, Any]] | None = None
         self._news = _LOOKING
+        self._is_empty = False
 
     def compose(self) -> ComposeResult:
         """Where, how many, the runs, the words to filter by."""
@@ -121,6 +127,33 @@ class RunsScreen(Screen[None]):
         self._reports = sorted(message.reports, key=_rank)
         self._show()
 
+    @property
+    def active_bindings(self) -> dict[str, ActiveBinding]:
+        """As textual's; without runs the footer shows more ways to begin."""
+        found = super().active_bindings
+        if not self._is_empty:
+            return found
+        return {
+            key: active._replace(binding=replace(active.binding, show=True))
+            if active.binding.action in _WITHOUT_RUNS
+            else active
+            for key, active in found.items()
+        }
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
+        """Where there are no runs, nothing is offered that needs one."""
+        return not (self._is_empty and action in _OF_RUNS)
+
+    def _set_empty(self, is_empty: bool) -> None:
+        """Offer what can be done with runs, or without any."""
+        if is_empty == self._is_empty:
+            return
+        self._is_empty = is_empty
+        self.set_class(is_empty, "-empty")
+        self.refresh_bindings()
+        if not is_empty:
+            self.call_after_refresh(self.query_one(RunTable).focus)
+
     def _show(self) -> None:
         tables = self.query(RunTable)
         if self._reports is None or not tables:
@@ -132,7 +165,7 @@ class RunsScreen(Screen[None]):
             for facts in self._reports
         ]
         shown = [row for row in rows if words in row.words]
-        self.set_class(not rows, "-empty")
+        self._set_empty(not rows)
         table.show(shown)
         alive = sum(bool(facts["alive"]) for facts in self._reports)
         news = [f"{len(shown)} of {len(rows)}" if words else count_of(len(rows)), f"{alive} alive"]
@@ -174,15 +207,7 @@ class RunsScreen(Screen[None]):
 
     def action_demo(self) -> None:
         """Train the demo, and watch it."""
-        from cascade_tui.commands.demo import DEFAULT_OUTPUT
-        from cascade_tui.screens.demo import DemoScreen
-
-        if not self._owner.refuses_writing():
-            self.app.push_screen(DemoScreen(self.root / DEFAULT_OUTPUT), self._demo_begun)
-
-    def _demo_begun(self, run: RunDirectory | None) -> None:
-        if run is not None:
-            self._owner.open_run(run)
+        self._owner.begin_demo()
 
     def action_preset(self) -> None:
         """Begin a config from a preset; nothing is written before it is saved."""

@@ -1,4 +1,4 @@
-"""Questions about the form's files: changed by someone else, not saved, not launchable."""
+"""Questions about the form's files: changed by someone else, malformed, not saved."""
 
 from __future__ import annotations
 
@@ -14,14 +14,12 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.message import Message
 from textual.screen import ModalScreen
-from textual.widgets import Button, OptionList, Static
-from textual.widgets.option_list import Option as ListOption
+from textual.widgets import Button, Static
 
 from cascade_tui.draft import Draft
-from cascade_tui.widgets.glyphs import GLYPHS, printable
+from cascade_tui.widgets.glyphs import printable
 from cascade_tui.widgets.shown_keys import shown_key
 from engine.config.documents import format_of
-from engine.config.problems import Problem
 
 if TYPE_CHECKING:
     from cascade_tui.screens.configure import ConfigureScreen
@@ -212,58 +210,3 @@ def ask_about_edits(form: ConfigureScreen, act: Callable[[], None]) -> None:
             act()
 
     form.app.push_screen(UnsavedEdits(form.draft.document.path), answered)
-
-
-class LaunchRefused(ModalScreen[str | None]):
-    """The errors that keep a run from starting; choosing one goes to its field."""
-
-    BINDING_GROUP_TITLE = "Not launched"
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "cancel", "Back", id="refused.back"),
-        Binding("j", "list('cursor_down')", "Down", show=False, id="refused.down"),
-        Binding("k", "list('cursor_up')", "Up", show=False, id="refused.up"),
-    ]
-    DEFAULT_CSS = """
-    LaunchRefused {
-        align: center middle;
-        & > Vertical {
-            width: 90; max-width: 95%; height: auto; max-height: 90%;
-            border: round $error; background: $surface; padding: 0 1;
-        }
-        & Static { height: auto; }
-        & OptionList { height: auto; max-height: 16; border: none; background: $surface; }
-    }
-    """
-
-    def __init__(self, errors: Sequence[Problem]) -> None:
-        super().__init__()
-        self._errors = tuple(errors)
-
-    def compose(self) -> ComposeResult:
-        """The list of errors."""
-        number = len(self._errors)
-        with Vertical():
-            yield Static(
-                f"Not launched: {number} error{'' if number == 1 else 's'}. "
-                f"Enter goes to the field, {shown_key('refused.back', 'escape')} goes back.",
-                markup=False,
-            )
-            yield OptionList(
-                *(
-                    ListOption(printable(f"{GLYPHS['error']} {e.key or 'file'}: {e.message}"))
-                    for e in self._errors
-                ),
-                markup=False,
-            )
-
-    @on(OptionList.OptionSelected)
-    def _chosen(self, event: OptionList.OptionSelected) -> None:
-        self.dismiss(self._errors[event.option_index].key)
-
-    def action_list(self, action: str) -> None:
-        """Move within the list."""
-        getattr(self.query_one(OptionList), f"action_{action}")()
-
-    def action_cancel(self) -> None:
-        """Back to the form."""
-        self.dismiss(None)

@@ -14,20 +14,19 @@ from textual.screen import Screen
 from textual.widgets import Footer, Input, OptionList, Static
 from textual.widgets.option_list import Option as ListOption
 
+from cascade_tui.field_help import suggest_paths
 from cascade_tui.shipped_files import example_configs, free_path
+from cascade_tui.widgets.path_input import PathInput
 from cascade_tui.widgets.shown_keys import shown_key
+from engine.config.fields import OPTIONS
 from engine.run.files import atomic_write_text
 
 if TYPE_CHECKING:
     from cascade_tui.app import CascadeApp
 
-_INTRODUCTION = """\
-Fine-tune the Stable Cascade Stage C prior: configure, check, launch, watch.
-
-No data at hand? This trains a tiny model on photographs that are shipped:
-
-    cascade-tui demo
-"""
+_INTRODUCTION = "Fine-tune the Stable Cascade Stage C prior: configure, check, launch, watch."
+_BEFORE_EXAMPLES = 3
+"""Choices above those of the examples."""
 
 
 class WelcomeScreen(Screen[None]):
@@ -37,9 +36,10 @@ class WelcomeScreen(Screen[None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("n", "guide", "New: four questions", id="welcome.guide"),
         Binding("o", "open_path", "Open a path", id="welcome.open"),
+        Binding("d", "demo", "Demo", tooltip="train the demo", id="welcome.demo"),
         Binding("j,down", "list('cursor_down')", "Down", show=False, id="welcome.down"),
         Binding("k,up", "list('cursor_up')", "Up", show=False, id="welcome.up"),
-        Binding("escape", "back", "Back to the list", show=False, id="welcome.back"),
+        Binding("escape", "back", "Back", tooltip="back to the runs", id="welcome.back"),
     ]
     DEFAULT_CSS = """
     WelcomeScreen {
@@ -63,14 +63,15 @@ class WelcomeScreen(Screen[None]):
             yield Static("cascade-tui", id="name", markup=False)
             yield Static(_INTRODUCTION, markup=False)
             yield OptionList(
-                ListOption("Open a config or a run directory …"),
+                ListOption(
+                    f"Open a config or a run directory ({shown_key('welcome.open', 'o')}) …"
+                ),
                 ListOption(f"New config from four answers ({shown_key('welcome.guide', 'n')}) …"),
+                ListOption(f"Train the demo: no data, no GPU ({shown_key('welcome.demo', 'd')}) …"),
                 *(ListOption(f"New config from the example {e.name}") for e in self._examples),
                 markup=False,
             )
-            path = Input(compact=True, placeholder="path of a config or of a run directory")
-            path.cursor_blink = False
-            yield path
+            yield PathInput(_paths_beginning, "path of a config or of a run directory")
             yield Static(id="wrong", markup=False)
         yield Footer(show_command_palette=False, compact=True)
 
@@ -80,13 +81,11 @@ class WelcomeScreen(Screen[None]):
 
     @on(OptionList.OptionSelected)
     def _chosen(self, event: OptionList.OptionSelected) -> None:
-        if event.option_index == 0:
-            self.action_open_path()
+        others = (self.action_open_path, self.action_guide, self.action_demo)
+        if event.option_index < _BEFORE_EXAMPLES:
+            others[event.option_index]()
             return
-        if event.option_index == 1:
-            self.action_guide()
-            return
-        self._example = self._examples[event.option_index - 2]
+        self._example = self._examples[event.option_index - _BEFORE_EXAMPLES]
         path = self.query_one(Input)
         path.value = str(free_path(Path(self._example.name)))
         path.cursor_position = len(path.value)
@@ -111,10 +110,17 @@ class WelcomeScreen(Screen[None]):
         if path is not None:
             cast("CascadeApp", self.app).open_config(path)
 
+    def action_demo(self) -> None:
+        """Train the demo, and watch it."""
+        cast("CascadeApp", self.app).begin_demo()
+
     def action_back(self) -> None:
-        """Back to the list of choices."""
-        self._say("")
-        self.query_one(OptionList).focus()
+        """From the path back to the list of choices, from there to the runs."""
+        if isinstance(self.focused, Input):
+            self._say("")
+            self.query_one(OptionList).focus()
+        else:
+            cast("CascadeApp", self.app).action_show_runs()
 
     def action_list(self, action: str) -> None:
         """Move within the list."""
@@ -147,3 +153,9 @@ class WelcomeScreen(Screen[None]):
 
     def _say(self, text: str) -> None:
         self.query_one("#wrong", Static).update(text)
+
+
+def _paths_beginning(text: str) -> list[str]:
+    """What may be opened and begins so: folders, and files that can be configs."""
+    found = suggest_paths(text, OPTIONS["data_backend_config"])
+    return [path for path in found if path.endswith(("/", ".toml", ".json"))]

@@ -163,6 +163,11 @@ class FieldList(ScrollView, can_focus=True):
         return field is not None and self.field is not None and self.field.key == field.key
 
     @property
+    def is_at_start(self) -> bool:
+        """Whether the cursor is on the first field, as at the beginning."""
+        return self._cursor == self._nearest(0, 1)
+
+    @property
     def name_width(self) -> int:
         """Cells for a name, blanks before the value included."""
         width = self.scrollable_content_region.width

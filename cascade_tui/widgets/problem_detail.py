@@ -120,7 +120,10 @@ def _describe(field: Field, problems: Sequence[Problem], styles: dict[str, str])
         text.append(problem.message + "\n", style)
         if problem.where:
             text.append(f"  at {problem.where}\n", "dim")
-        if problem.fix:
+        if problem.download is not None:
+            text.append(f"  {shown_key('configure.fix', 'f')} ", "bold")
+            text.append(f"fetches them here; or: {problem.fix}\n")
+        elif problem.fix:
             text.append(f"  fix: {problem.fix}\n")
         if field.key == "data_backend_config" and problem.message.startswith("malformed"):
             text.append("  t ", "bold")
@@ -128,6 +131,8 @@ def _describe(field: Field, problems: Sequence[Problem], styles: dict[str, str])
         if problem.edit is not None:
             text.append(f"  {shown_key('configure.fix', 'f')} ", "bold")
             text.append("applies the fix\n")
+        for line in problem.details:
+            text.append(f"  {line}\n", "dim")
     if field.option is None:
         return text
     if problems:
@@ -141,6 +146,16 @@ def _describe(field: Field, problems: Sequence[Problem], styles: dict[str, str])
         text.append(f"{shown_key(id, key)} ", "bold")
         text.append(f"{words}\n")
     return text
+
+
+def words_of_fix(problem: Problem, key: str) -> str:
+    """What mends a problem in one line, the ``key`` that does it here in front; empty if nothing
+    does."""
+    if problem.download is not None:
+        return f"{key} fetches them here; or: {problem.fix}"
+    if problem.edit is not None:
+        return f"{key} applies the fix: {problem.fix}"
+    return f"fix: {problem.fix}" if problem.fix else ""
 
 
 def _facts(field: Field, option: Option) -> list[tuple[str, str]]:

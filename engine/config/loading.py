@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from engine.config.overrides import Overrides, parse_overrides
 from engine.config.problems import Problem, error
 from engine.config.reading import read_model
 from engine.config.rules import check_rules
-from engine.config.weight_files import WeightFiles, locate_weights
+from engine.config.weight_files import WEIGHT_KEYS, WeightFiles, locate_weights
 
 INLINE_KEYS = (BACKENDS, PROMPTS)
 """Keys of a TOML config that are no options: backends and prompts in the same file."""
@@ -130,7 +131,14 @@ def check_document(
     silent = {problem.key for problem in problems}
     if check:
         environment = environment or probe_environment()
-        checked = check_values(raw.options, raw.backends, raw.prompts, environment, silent=silent)
+        checked = check_values(
+            raw.options,
+            raw.backends,
+            raw.prompts,
+            environment,
+            silent=silent,
+            arguments=_arguments(document, overrides),
+        )
     else:
         config, wrong = read_model(TrainingConfig, raw.options)
         backends, found = parse_backends(raw.backends)
@@ -148,11 +156,12 @@ def check_values(
     environment: Environment,
     *,
     silent: Collection[str] = (),
+    arguments: str = "CONFIG",
 ) -> Checked:
     """Check options, backends and prompts.
 
     Rules on a field that is in error, or whose key is in ``silent``, say nothing; the others see
-    its default.
+    its default. ``arguments`` name the config to a command that a fix gives.
     """
     config, problems = read_model(TrainingConfig, values)
     backends, found = parse_backends(raw_backends)
@@ -161,10 +170,19 @@ def check_values(
     if not isinstance(raw_backends, list) or len(backends) < len(raw_backends):
         faulty |= {"data_backend_config"}  # what is missing may be what could not be read
     context = Context(config, backends, prompts, environment, frozenset(values))
-    weights, missing = locate_weights(config)
+    weights, missing = locate_weights(config, arguments)
     by_rule = (*check_rules(context), *missing, *check_machine(context))
     problems += [problem for problem in by_rule if problem.key not in faulty]
     return Checked(config, backends, prompts, weights, tuple(problems))
+
+
+def _arguments(document: Document, overrides: Sequence[str]) -> str:
+    """The config as a command takes it, with those overrides that say which weights it reads."""
+    words = [str(document.path)]
+    for override in overrides:
+        if override.removeprefix("--").partition("=")[0].strip() in WEIGHT_KEYS:
+            words += ["--set", override]
+    return shlex.join(words)
 
 
 def _gather(

@@ -21,11 +21,21 @@ class Edit:
 
 
 @dataclass(frozen=True, slots=True)
+class Download:
+    """Files of a hub repository that would mend a problem, and about how large they are together
+    (0 if that is not known)."""
+
+    repository: str
+    num_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class Problem:
     """One problem. ``key`` is an option's name, or ``data_backend[<id>].<key>`` for a backend's.
 
-    ``fix`` says in words what mends it; ``edit`` is the same as a change; ``where`` is
-    ``file:line`` or ``file:line:column`` when known.
+    ``fix`` says in words what mends it; ``edit`` is the same as a change, ``download`` the same as
+    what is to be fetched; ``where`` is ``file:line`` or ``file:line:column`` when known.
+    ``details`` are lines for who wants to know more than the message and the fix.
     """
 
     key: str
@@ -34,6 +44,8 @@ class Problem:
     fix: str = ""
     edit: Edit | None = None
     where: str = ""
+    details: tuple[str, ...] = ()
+    download: Download | None = None
 
 
 def error(key: str, message: str, fix: str = "", edit: Edit | None = None) -> Problem:

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from engine.config.fields import TrainingConfig
-from engine.config.hub import hub_cache
-from engine.config.problems import Problem, error
+from engine.config.hub import hub_cache, is_offline
+from engine.config.problems import Download, Problem
 
 _SIZES_GB = {  # as published: full precision, and the .bf16 file where there is one
     "prior/diffusion_pytorch_model": (14.4, 7.18),
@@ -25,13 +25,24 @@ _SIZES_GB = {  # as published: full precision, and the .bf16 file where there is
     "decoder_lite/diffusion_pytorch_model": (2.8, 1.4),
     "vqgan/diffusion_pytorch_model": (0.0737, None),
 }
+WEIGHT_KEYS = (
+    "model_flavour",
+    "pretrained_model_name_or_path",
+    "pretrained_vae_model_name_or_path",
+    "revision",
+    "stable_cascade_use_decoder_for_validation",
+    "stable_cascade_decoder_model_name_or_path",
+    "stable_cascade_decoder_subfolder",
+    "stable_cascade_decoder_variant",
+)
+"""The options that say which files a run reads."""
 PUBLISHED_DECODERS = ("decoder", "decoder_lite")
 _TOKENIZERS = (("tokenizer.json",), ("vocab.json", "merges.txt"))
 _TOKENIZER_FILES = ("tokenizer.json", "vocab.json", "merges.txt", "tokenizer_config.json")
 _MAX_HEADER_BYTES = 100_000_000
-_NOISE = (
-    "without the decoder validation would show raw priors (green noise): fetch it, or set "
-    "stable_cascade_use_decoder_for_validation to false to look through the previewer"
+_NOISE = "without the decoder validation would show raw priors (green noise)"
+_PREVIEWER = (
+    "or set stable_cascade_use_decoder_for_validation to false, to look through the previewer"
 )
 
 
@@ -144,12 +155,16 @@ def needed_files(config: TrainingConfig) -> tuple[NeededFile, ...]:
 
 
 def locate_weights(
-    config: TrainingConfig,
+    config: TrainingConfig, arguments: str = "CONFIG"
 ) -> tuple[WeightFiles | None, tuple[Problem, ...]]:
-    """Find every weight file that ``config`` needs, or say all that is missing, by repository."""
+    """Find every weight file that ``config`` needs, or say all that is missing, by repository.
+
+    ``arguments`` name the config to ``cascade-tui models``, which fetches what is missing.
+    """
     opened: dict[tuple[str, str | None], _Repository] = {}
     files = _locate(config, opened)
-    problems = tuple(found for found in map(_problem, opened.values()) if found is not None)
+    wanting = [item for item in opened.values() if item.missing or item.damaged]
+    problems = tuple(_problem(repository, arguments) for repository in wanting)
     return (None if problems else files), problems
 
 
@@ -271,28 +286,55 @@ def why_damaged(path: Path) -> str:
     return "" if size == expected else f"is cut off: {size} of {expected} bytes"
 
 
-def _problem(repository: _Repository) -> Problem | None:
+def _problem(repository: _Repository, arguments: str) -> Problem:
     """All that is wrong with a repository, and the command that mends it."""
-    if not repository.missing and not repository.damaged:
-        return None
-    key, name = repository.key, repository.name
-    if repository.is_local and repository.root is None:
+    key, name, root = repository.key, repository.name, repository.root
+    if repository.is_local and root is None:
         message, fix = f"the folder {name} does not exist", "give a folder, or a hub repository"
-        return error(key, message, fix)
-    missing = ", ".join(map(_with_size, repository.missing))
-    if repository.root is None:
-        wrong = [f"{name} is not in the hub cache ({hub_cache()}); needed from it: {missing}"]
-    else:
-        wrong = [f"{name} lacks {missing}"] if missing else []
-        wrong += [f"{repository.root / damage}" for damage in repository.damaged]
-    message = "; ".join([*wrong, *filter(None, [repository.consequence])])
-    paths = [*repository.missing, *(entry.split(" ")[0] for entry in repository.damaged)]
+        return Problem(key, "error", message, fix)
+    message = "; ".join(filter(None, [*_wanting(repository), repository.consequence]))
+    other_way = [_PREVIEWER] if repository.consequence else []
+    files = (*map(_with_size, repository.missing), *repository.damaged)
     if repository.is_local:
-        return error(key, message, f"put the files into {repository.root}, or give another folder")
+        fix = f"put the files into {root}, or give another folder"
+        return Problem(key, "error", message, ", ".join([fix, *other_way]), details=files)
+    command = f"cascade-tui models {arguments} --fetch"
+    if is_offline():
+        command = f"unset HF_HUB_OFFLINE, then: {command}"
+    fix = "   ".join([command, f"(or set {key} to a folder that holds them)", *other_way])
+    names = [*repository.missing, *(entry.split(" ")[0] for entry in repository.damaged)]
+    size = sum(published_bytes(path) or 0 for path in names)
+    details = (*files, f"or by hand: {_hub_command(repository, names)}")
+    return Problem(key, "error", message, fix, details=details, download=Download(name, size))
+
+
+def _wanting(repository: _Repository) -> list[str]:
+    """What is missing and what is damaged: a single file by its name, more by their number."""
+    missing, damaged, found = repository.missing, repository.damaged, []
+    of = f"of {repository.name}"
+    if repository.is_local and missing:
+        lacks = missing[0] if len(missing) == 1 else f"{len(missing)} files that the run reads"
+        found.append(f"{repository.root} lacks {lacks}")
+    elif len(missing) == 1:
+        found.append(f"{_with_size(missing[0])} {of} is not on this machine")
+    elif missing:
+        size = sum(published_bytes(path) or 0 for path in missing)
+        amount = f", {_amount(size)}," if size else ""
+        found.append(f"{len(missing)} files{amount} {of} are not on this machine")
+    if len(damaged) == 1:
+        where = f"{repository.root}/" if repository.is_local else ""
+        found.append(where + damaged[0].replace(" ", " " if where else f" {of} ", 1))
+    elif damaged:
+        found.append(f"{len(damaged)} files {of} are damaged")
+    return found
+
+
+def _hub_command(repository: _Repository, paths: list[str]) -> str:
+    """What fetches the files with the hub's own tool."""
     revision = f" --revision {shlex.quote(repository.revision)}" if repository.revision else ""
     force = " --force-download" if repository.damaged else ""
-    command = f"hf download {name}{revision}{force} {' '.join(map(shlex.quote, paths))}"
-    return error(key, message, f"{command}   (or set {key} to a folder that holds them)")
+    names = " ".join(map(shlex.quote, paths))
+    return f"hf download {repository.name}{revision}{force} {names}"
 
 
 def published_bytes(path: str) -> int | None:
@@ -306,6 +348,8 @@ def published_bytes(path: str) -> int | None:
 def _with_size(path: str) -> str:
     """A path with its published size."""
     size = published_bytes(path)
-    if size is None:
-        return path
-    return f"{path} ({size / 1e9:.2f} GB)" if size >= 1e9 else f"{path} ({size / 1e6:.0f} MB)"
+    return path if size is None else f"{path} ({_amount(size)})"
+
+
+def _amount(num_bytes: int) -> str:
+    return f"{num_bytes / 1e9:.2f} GB" if num_bytes >= 1e9 else f"{num_bytes / 1e6:.0f} MB"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from pathlib import Path
 
@@ -44,7 +45,7 @@ def export(request: Request) -> None:
             f"{', '.join(sorted(wrong))}: this run trained an adapter. `cascade-tui merge` folds "
             "it into its base"
         )
-    weights, missing = locate_weights(config)
+    weights, missing = locate_weights(config, shlex.quote(str(run.config)))
     if weights is None:
         raise WeightsError(
             "; ".join(f"{problem.message}. Fix: {problem.fix}" for problem in missing)

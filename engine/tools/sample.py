@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from contextlib import nullcontext
 from functools import partial
@@ -42,7 +43,7 @@ def sample(request: Request) -> None:
     """
     run = RunDirectory(Path(request["run"]))
     config = _config(load_frozen(run.root).config, request)
-    weights, missing = locate_weights(config)
+    weights, missing = locate_weights(config, shlex.quote(str(run.config)))
     if weights is None:
         raise WeightsError("; ".join(f"{p.message}. Fix: {p.fix}" for p in missing))
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")

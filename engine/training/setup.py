@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 
 import torch
 
@@ -42,7 +43,7 @@ def train(session: Session, frozen: FrozenConfig, change: LiveChange) -> Outcome
         ValueError: a subclass of ours: data, weights or config are at fault.
     """
     session.reporter.phase("preparing", step=0)
-    weights, missing = locate_weights(frozen.config)
+    weights, missing = locate_weights(frozen.config, shlex.quote(str(session.run.config)))
     if weights is None:
         raise WeightsError("; ".join(f"{p.message}. Fix: {p.fix}" for p in missing))
     if frozen.config.push_to_hub and session.is_main:

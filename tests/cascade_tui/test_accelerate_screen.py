@@ -14,7 +14,8 @@ from textual.pilot import Pilot
 from cascade_tui.launch_plan import plan_launch, read_accelerate_file
 from cascade_tui.launching import accelerate_arguments
 from cascade_tui.screens.accelerate import AccelerateScreen
-from cascade_tui.screens.unsaved import ChangedUnderneath, LaunchRefused
+from cascade_tui.screens.refused import LaunchRefused
+from cascade_tui.screens.unsaved import ChangedUnderneath
 from cascade_tui.widgets.field_list import FieldList
 from cascade_tui.widgets.launch_text import describe_plan
 from engine.config.backends import ImageBackend

@@ -13,11 +13,12 @@ import pytest
 from form_pilot import checked_form, open_app, until, write
 from form_project import CONFIG, write_project
 from terminal_reading import read_until
-from textual.widgets import OptionList
+from textual.widgets import Input, OptionList
 
 from cascade_tui.app import CascadeApp
 from cascade_tui.draft import Draft
 from cascade_tui.screens.configure import ConfigureScreen
+from cascade_tui.screens.demo import DemoScreen
 from cascade_tui.screens.help import HelpScreen, describe_keys
 from cascade_tui.screens.parse_error import ParseErrorScreen, describe_parse_error
 from cascade_tui.screens.runs import RunsScreen
@@ -46,12 +47,32 @@ async def test_without_anything_named_it_shows_runs_and_an_example_becomes_a_con
         await until(pilot, lambda: isinstance(pilot.app.screen, RunsScreen))
         await pilot.press("o")
         await until(pilot, lambda: isinstance(pilot.app.screen, WelcomeScreen))
-        pilot.app.screen.query_one(OptionList).highlighted = 2
+        pilot.app.screen.query_one(OptionList).highlighted = 3
         await pilot.press("enter", "enter")
         form = await checked_form(pilot)
         example = example_configs()[0]
         assert form.draft.document.path == Path(example.name)
         assert Path(example.name).read_text() == example.read_text()
+
+
+async def test_escape_leads_from_the_path_to_the_choices_and_from_there_to_the_runs():
+    write_project(Path())
+    async with open_app(None).run_test(size=(80, 24)) as pilot:
+        await pilot.press("o")
+        await until(pilot, lambda: isinstance(pilot.app.screen, WelcomeScreen))
+        welcome = pilot.app.screen
+        await pilot.press("d")
+        await until(pilot, lambda: isinstance(pilot.app.screen, DemoScreen))
+        await pilot.press("escape", "o")
+        path = welcome.query_one(Input)
+        await write(pilot, "con")
+        await until(pilot, lambda: path._suggestion == "config.toml")
+        await pilot.press("tab")
+        assert path.value == "config.toml"
+        await pilot.press("escape")
+        assert welcome.focused is welcome.query_one(OptionList)
+        await pilot.press("escape")
+        assert isinstance(pilot.app.screen, RunsScreen)
 
 
 async def test_the_welcome_screen_opens_a_path_and_says_when_there_is_none():

@@ -10,7 +10,8 @@ from form_pilot import checked_form, go_to, open_app, problem_keys, until, write
 from form_project import CONFIG, WRONG, write_json_project, write_project
 from textual.widgets import Input, Static
 
-from cascade_tui.screens.unsaved import ChangedUnderneath, LaunchRefused, UnsavedEdits
+from cascade_tui.screens.refused import LaunchRefused
+from cascade_tui.screens.unsaved import ChangedUnderneath, UnsavedEdits
 from cascade_tui.widgets.field_editor import FieldEditor
 from cascade_tui.widgets.field_list import FieldList
 from engine.run.launch import is_alive
@@ -288,3 +289,28 @@ async def test_a_key_in_the_search_draws_the_lines_and_lays_nothing_out_anew():
         await pilot.pause()
         assert not laid_out
         assert fields.vertical_scrollbar.window_virtual_size == fields.virtual_size.height
+
+
+async def test_all_errors_that_can_be_are_mended_with_one_key_and_one_undo_takes_that_back():
+    broken = CONFIG.replace('mixed_precision = "no"', 'mixed_precision = "bf16"\nseeed = 8')
+    broken = broken.replace('"lora"', '"loro"').replace("1e-4", "-1")
+    path = write_project(Path(), broken)
+    async with open_app(path).run_test(size=(80, 24)) as pilot:
+        form = await checked_form(pilot)
+        assert form.query_one(FieldList).field.key == "model_type"
+        before = form.draft.document.text()
+        await pilot.press("L")
+        await until(pilot, lambda: isinstance(pilot.app.screen, LaunchRefused))
+        await pilot.press("F")
+        await until(pilot, lambda: pilot.app.screen is form and form.is_checked)
+        errors = {problem.key for problem in form.problems if problem.severity == "error"}
+        assert errors == {"learning_rate"}  # there is no telling which one is meant
+        await until(pilot, lambda: form.query_one(FieldList).field.key == "learning_rate")
+        assert form.draft.document.get("model_type") == "lora"
+        assert form.draft.document.get("seed") == 8
+        assert form.draft.document.get("mixed_precision") == "no"
+        await pilot.press("F")
+        told = [*pilot.app._notifications][-1].message
+        assert told == "no error has a fix that can be applied by itself"
+        await pilot.press("u")
+        assert form.draft.document.text() == before

@@ -197,7 +197,7 @@ def test_with_a_config_its_problems_decide_the_exit_code(tmp_path, monkeypatch, 
     content = json.loads(capsys.readouterr().out)
     assert content["ok"] is False
     of_config = [item for item in content["findings"] if item["check"] == "config"]
-    assert any("hf download stabilityai/stable-cascade" in item["fix"] for item in of_config)
+    assert any("cascade-tui models config.toml --fetch" in item["fix"] for item in of_config)
     assert main(["doctor", "config.toml"]) == 2
     lines = capsys.readouterr().out.splitlines()
     assert any(

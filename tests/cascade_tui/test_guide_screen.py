@@ -11,6 +11,7 @@ from textual.pilot import Pilot
 from textual.widgets import Input, Static
 
 from cascade_tui.app import CascadeApp
+from cascade_tui.picture_folders import likely_folder
 from cascade_tui.screens.guide import GuideScreen
 from cascade_tui.screens.help import HelpScreen, describe_keys
 from cascade_tui.screens.welcome import WelcomeScreen
@@ -60,6 +61,44 @@ async def test_four_answers_become_a_config_that_opens_with_no_error_but_missing
         assert form.draft.document.get("max_train_steps") == 1500
         errors = [problem.key for problem in form.problems if problem.severity == "error"]
         assert all("pretrained" in key for key in errors)
+
+
+async def test_the_only_folder_of_pictures_is_offered_and_two_keys_lead_to_a_config():
+    write_project(Path())
+    async with open_app(None).run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: getattr(pilot.app.screen, "_is_empty", False))
+        await pilot.press("n")
+        await until(pilot, lambda: isinstance(pilot.app.screen, GuideScreen))
+        screen = pilot.app.screen
+        await until(pilot, lambda: "1 picture, 0 with a .txt" in _words(screen, "counted"))
+        assert screen.query_one("#folder", Input).value == "photographs/"
+        await write(pilot, "pho")  # what is typed takes the place of what was offered
+        assert screen.query_one("#folder", Input).value == "pho"
+        await until(pilot, lambda: "tab completes it to photographs/" in _words(screen, "counted"))
+        await pilot.press("tab")
+        assert screen.query_one("#folder", Input).value == "photographs/"
+        assert screen.focused is screen.query_one("#folder", Input)
+        await until(pilot, lambda: "1 picture" in _words(screen, "counted"))
+        await pilot.press("ctrl+o")
+        form = await checked_form(pilot)
+        key = "data_backend[photographs].instance_data_dir"
+        assert form.draft.document.get(key) == str(Path("photographs").absolute())
+
+
+def test_a_folder_is_offered_only_where_there_is_no_doubt():
+    assert likely_folder(Path("nowhere")) == likely_folder(Path()) == ""
+    for name in ("a.JPG", "b.png"):
+        Path(name[0]).mkdir()
+        Path(name[0], name).touch()
+        Path(f".hidden-{name[0]}").mkdir()
+        Path(f".hidden-{name[0]}", name).touch()
+        assert likely_folder(Path()) == ("a/" if name == "a.JPG" else "")
+    Path("b", "b.png").unlink()
+    Path("b", "text.txt").touch()
+    assert likely_folder(Path()) == "a/"
+    Path("here.webp").touch()
+    assert likely_folder(Path()) == ""
+    assert likely_folder(Path("a")) == "."
 
 
 _FOLDERS = {

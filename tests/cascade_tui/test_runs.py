@@ -9,7 +9,8 @@ import pytest
 from form_pilot import checked_form, until
 from form_project import CONFIG, ENVIRONMENT, write_project
 from textual.pilot import Pilot
-from textual.widgets import OptionList, Static
+from textual.widgets import Input, OptionList, Static
+from textual.widgets._footer import FooterKey
 
 from cascade_tui.app import CascadeApp
 from cascade_tui.screens.compare_runs import CompareRunsScreen, _read_one, describe
@@ -104,6 +105,28 @@ async def test_without_runs_d_starts_the_demo_and_leads_to_its_run():
         await until(pilot, lambda: pilot.app.run_directory is not None)
         assert pilot.app.run_directory.root == Path("demo-output/run").absolute()
         await until(pilot, lambda: pilot.app.screen is pilot.app.monitor)
+
+
+def _in_footer(pilot: Pilot[int]) -> list[str]:
+    shown = pilot.app.screen.query("FooterKey").results(FooterKey)
+    return [key.description for key in shown]
+
+
+async def test_the_footer_offers_what_can_be_done_without_runs_and_with_the_first_one_all():
+    async with CascadeApp().run_test(size=(80, 24)) as pilot:
+        await _lines(pilot)
+        await until(pilot, lambda: "Demo" in _in_footer(pilot))
+        assert _in_footer(pilot) == ["New", "Begin", "Demo", "Preset", "Help", "Quit"]
+        await pilot.press("slash", "r", "c", "y")
+        assert not pilot.app._notifications
+        assert not pilot.app.screen.query_one(Input).display
+        write_run(Path("first"), "finished")
+        pilot.app.screen._look()
+        await until(pilot, lambda: "Compare" in _in_footer(pilot))
+        assert "Demo" not in _in_footer(pilot)
+        await until(pilot, lambda: isinstance(pilot.app.screen.focused, RunTable))
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(pilot.app.screen, MonitorScreen))
 
 
 async def test_without_runs_n_asks_for_a_folder_p_for_a_preset_and_o_shows_examples():

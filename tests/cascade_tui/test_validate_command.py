@@ -132,3 +132,19 @@ def test_it_imports_neither_torch_nor_textual(config):
     argv = [sys.executable, "-c", script, str(config)]
     result = subprocess.run(argv, capture_output=True, text=True, check=True)
     assert result.stderr.strip() == "[]"
+
+
+def test_missing_weights_are_told_in_short_with_every_name_below(tmp_path):
+    path = tmp_path / "config.toml"
+    path.write_text("seed = 1\n")
+    lines = validate(path, hub=tmp_path / "hub").stdout.splitlines()
+    repository = "stabilityai/stable-cascade-prior"
+    message = f"✖ error: pretrained_model_name_or_path: 8 files, 8.57 GB, of {repository} are not"
+    [at] = [i for i, line in enumerate(lines) if line.startswith(message)]
+    assert lines[at + 1].startswith(f"    fix: cascade-tui models {path} --fetch")
+    assert lines[at + 2] == "      prior/config.json"
+    assert lines[at + 3] == "      prior/diffusion_pytorch_model.bf16.safetensors (7.18 GB)"
+    [file] = json.loads(validate("--json", path, hub=tmp_path / "hub").stdout)["files"]
+    details = {problem["key"]: problem["details"] for problem in file["problems"]}
+    assert details["pretrained_model_name_or_path"][0] == "prior/config.json"
+    assert details["max_train_steps"] == []

@@ -9,7 +9,10 @@ from pathlib import Path
 import pytest
 from config_project import write_safetensors, write_weights
 
+from engine.config.environment import Environment
 from engine.config.fields import TrainingConfig
+from engine.config.loading import load_project
+from engine.config.problems import Download
 from engine.config.weight_files import locate_weights, why_damaged
 
 PRIOR, IMAGES = "stabilityai/stable-cascade-prior", "stabilityai/stable-cascade"
@@ -84,7 +87,7 @@ def test_a_revision_is_the_prior_s_alone(hub, folder, revision, is_there):
     put_in_hub(hub, IMAGES, folder)
     files, problems = locate_weights(TrainingConfig(revision=revision))
     assert (files is not None) == is_there
-    assert all("--revision def456" in problem.fix for problem in problems)
+    assert all("--revision def456" in problem.details[-1] for problem in problems)
     assert len(problems) == (0 if is_there else 1)
 
 
@@ -97,20 +100,40 @@ def test_a_download_that_was_cut_short_leaves_links_to_nothing_and_counts_as_mis
     assert "prior/config.json" not in problem.message
 
 
-def test_what_is_missing_is_one_error_a_repository_with_sizes_and_the_command(hub):
+def test_what_is_missing_is_one_short_error_a_repository_with_the_command_and_names_below(hub):
     config = TrainingConfig(stable_cascade_use_decoder_for_validation=True)
-    files, problems = locate_weights(config)
+    files, problems = locate_weights(config, "my-run.toml")
     assert files is None
     prior, images = problems
     assert prior.key == "pretrained_model_name_or_path"
-    assert prior.fix.startswith(f"hf download {PRIOR} prior/config.json prior/diffusion")
-    assert "prior/diffusion_pytorch_model.bf16.safetensors (7.18 GB)" in prior.message
-    assert "text_encoder/model.bf16.safetensors (1.39 GB)" in prior.message
+    assert prior.message == f"8 files, 8.57 GB, of {PRIOR} are not on this machine"
+    assert prior.fix.startswith("cascade-tui models my-run.toml --fetch   (or set pretrained_model")
+    assert prior.details[1] == "prior/diffusion_pytorch_model.bf16.safetensors (7.18 GB)"
+    assert "text_encoder/model.bf16.safetensors (1.39 GB)" in prior.details
+    assert prior.details[-1].startswith(f"or by hand: hf download {PRIOR} prior/config.json prior")
+    assert prior.download == Download(PRIOR, 8_570_000_000)
     assert images.key == "pretrained_vae_model_name_or_path"
-    for name in ("effnet_encoder.safetensors (82 MB)", "previewer.safetensors", "decoder/config"):
-        assert name in images.message
-    assert "vqgan/config.json" in images.fix
+    for name in ("effnet_encoder.safetensors (82 MB)", "decoder/config.json", "vqgan/config.json"):
+        assert name in images.details
     assert "green noise" in images.message
+    assert "stable_cascade_use_decoder_for_validation to false" in images.fix
+
+
+def test_without_the_hub_the_fix_says_what_forbids_to_fetch(hub, monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    _, problems = locate_weights(TrainingConfig(), "my-run.toml")
+    for problem in problems:
+        told = "unset HF_HUB_OFFLINE, then: cascade-tui models my-run.toml --fetch"
+        assert problem.fix.startswith(told)
+
+
+def test_the_command_that_fetches_gets_the_overrides_that_say_which_weights(hub, tmp_path):
+    path = tmp_path / "my run.toml"
+    path.write_text("seed = 1\n")
+    overrides = ("seed=2", "model_flavour=stage-c-lite")
+    project = load_project(path, overrides, environment=Environment((), frozenset()))
+    [fix, _] = [problem.fix for problem in project.problems if problem.download]
+    assert f"models '{path}' --set model_flavour=stage-c-lite --fetch " in fix
 
 
 def test_a_decoder_elsewhere_that_is_missing_is_an_error_of_its_own_that_says_what_one_would_see(
@@ -125,8 +148,8 @@ def test_a_decoder_elsewhere_that_is_missing_is_an_error_of_its_own_that_says_wh
     _, [problem] = locate_weights(config)
     assert problem.key == "stable_cascade_decoder_model_name_or_path"
     assert "green noise" in problem.message
-    assert "decoder_lite/config.json" in problem.fix
-    assert "effnet" not in problem.fix
+    assert "decoder_lite/config.json" in problem.details
+    assert "effnet" not in str(problem)
 
 
 def test_a_decoder_may_be_a_folder_of_its_own(hub, folder, tmp_path):

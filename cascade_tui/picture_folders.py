@@ -1,0 +1,87 @@
+"""Folders of pictures: what one holds, and the one that a person most likely means.
+
+Knows nothing of screens; to be called from a thread, for a disk may take its time.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from cascade_tui.field_help import suggest_paths
+from cascade_tui.guide import FolderCount
+from engine.config.backends import BACKEND_OPTIONS
+from engine.config.environment import IMAGE_SUFFIXES, find_images
+
+_MOST_LOOKED_AT = 500
+"""Entries of a folder among which there should be a picture."""
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What a folder holds, or why it is none to take pictures from."""
+
+    count: FolderCount
+    refusal: str = ""
+
+
+def count_folder(folder: Path) -> FolderCount:
+    """Count pictures and their captions below a folder, up to the limit of `find_images`.
+
+    Raises:
+        OSError: it is no folder, or cannot be listed.
+    """
+    images, is_all = find_images(folder)
+    with_captions = sum(image.with_suffix(".txt").is_file() for image in images)
+    return FolderCount(len(images), with_captions, is_all)
+
+
+def look_into(text: str) -> Counted:
+    """Count the folder that was typed, or say why it is none."""
+    nothing = FolderCount(0, 0)
+    if not text:  # an empty path would be the working directory
+        return Counted(nothing, "give the folder of your pictures; its subfolders count too")
+    try:
+        count = count_folder(Path(os.path.expanduser(text)))
+    except FileNotFoundError:
+        completions = folders_beginning(text)
+        more = f"; tab completes it to {completions[0]}" if completions else ""
+        return Counted(nothing, f"there is no such folder{more}")
+    except NotADirectoryError:
+        return Counted(nothing, "this is a file: give the folder that it lies in")
+    except (OSError, ValueError) as failure:  # a NUL in the name is a ValueError
+        reason = getattr(failure, "strerror", None) or str(failure)
+        return Counted(nothing, f"this folder cannot be read: {reason}")
+    if not count.num_images:
+        kinds = ", ".join(sorted(suffix.removeprefix(".") for suffix in IMAGE_SUFFIXES))
+        return Counted(count, f"there are no pictures below this folder ({kinds})")
+    return Counted(count)
+
+
+def folders_beginning(text: str) -> list[str]:
+    """The folders that what was typed can be completed to, if they can be written as they are."""
+    option = BACKEND_OPTIONS["images"]["instance_data_dir"]
+    return [name for name in suggest_paths(text, option) if name.isprintable()]
+
+
+def likely_folder(root: Path) -> str:
+    """The folder at ``root``, or ``root`` itself, that alone holds pictures; empty if none does."""
+    try:
+        folders = [path for path in sorted(root.iterdir()) if not path.name.startswith(".")]
+        found = [path for path in folders[:_MOST_LOOKED_AT] if path.is_dir() and _has_picture(path)]
+        if _has_picture(root):
+            return "" if found else "."
+    except OSError:
+        return ""
+    return f"{found[0]}/" if len(found) == 1 and str(found[0]).isprintable() else ""
+
+
+def _has_picture(folder: Path) -> bool:
+    try:
+        with os.scandir(folder) as entries:
+            names = [entry.name for entry in islice(entries, _MOST_LOOKED_AT)]
+    except OSError:
+        return False
+    return any(os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES for name in names)
