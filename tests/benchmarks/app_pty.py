@@ -72,17 +72,19 @@ def tell(name: str, size: str, **figures: object) -> None:
 
 
 def measure_attach(work: Path, num_steps: int, size: str) -> None:
-    """To the first paint, to the newest step, to the whole curve; memory; then once more."""
+    """To first words, the Monitor's first frame, the newest step in it, the whole curve; twice."""
     run = write_run(work / f"run-{num_steps}", num_steps)
     seem_alive(run, num_steps)
     for visit in ("first visit", "second visit"):
         with Terminal([*APP, str(run.root)], SIZES[size]) as terminal:
-            first = terminal.until(run.root.name, 30)
-            newest = terminal.until(f"{num_steps:,}".replace(",", "[ ,\u202f\u00a0]?"), 300)
+            words = terminal.until(run.root.name, 30)
+            first = terminal.until("loss ─", 30)
+            newest = terminal.until(f"step {num_steps:_}".replace("_", "."), 300, since=first or 0)
             whole = _settled(terminal)
             tell(
                 f"attach {num_steps} steps, {visit}",
                 size,
+                words_s=words,
                 first_paint_s=first,
                 newest_step_s=newest,
                 whole_curve_s=whole,
