@@ -34,6 +34,7 @@ from cascade_tui.screens.help import HelpScreen
 from cascade_tui.terminal_limits import line_filters
 from cascade_tui.widgets.glyphs import ASCII_KEYS, needs_ascii
 from cascade_tui.widgets.shown_keys import shown_key
+from cascade_tui.wire import WireMeter, is_over_ssh, metered
 from engine.run.paths import RunDirectory
 
 if TYPE_CHECKING:  # who watches a run need not wait for the form's imports
@@ -122,12 +123,16 @@ class CascadeApp(PictureApp, inherit_bindings=False):
         self._runs: Screen[Any] | None = None
         self._beside: dict[str, tuple[RunDirectory, Screen[Any]]] = {}
         self._fits_terminal = False
+        self.wire: WireMeter | None = None
         self._signal_end: SignalEnd | None = None
         self._fitting: dict[bool, list[LineFilter]] = {}
 
     def run_in_terminal(self) -> int:
         """Run in this process's terminal, drawn with what it can show; returns the exit code."""
         self._fits_terminal = True
+        if is_over_ssh(os.environ):
+            self.wire = WireMeter()
+            self.driver_class = metered(self.driver_class, self.wire)
         self._signal_end = SignalEnd()
         self.run()
         self._signal_end.done()

@@ -75,7 +75,12 @@ class RunHeader(TextRows):
         if self._snapshot is None:
             return [Text(self._run_name, style="bold")]
         is_readonly = getattr(self.app, "is_readonly", False)  # our own app has it
-        return [header_text(self._snapshot, self._time_left, width, is_readonly=is_readonly)]
+        text = header_text(self._snapshot, self._time_left, width, is_readonly=is_readonly)
+        wire = getattr(self.app, "wire", None)
+        # Of a run that goes on alone: else the line would stand still with a figure of before.
+        if wire is not None and self._snapshot.phase == "training":
+            _append_wire(text, wire.bytes_per_second, width)
+        return [text]
 
 
 def header_text(
@@ -114,6 +119,14 @@ def header_text(
         if text.cell_len + 2 + len(fact) <= width:
             text.append(f"  {fact}")
     return text
+
+
+def _append_wire(text: Text, bytes_per_second: float, width: int) -> None:
+    """At the right end what the app sends, where there is room."""
+    words = f"ssh {max(1, round(bytes_per_second / 1000))} kB/s"
+    gap = width - text.cell_len - len(words)
+    if gap >= 2:
+        text.append(" " * gap + words, "dim")
 
 
 def _spaced(number: int) -> str:
