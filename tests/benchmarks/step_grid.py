@@ -66,6 +66,9 @@ NETWORKS: tuple[dict[str, Any], ...] = (
         **LORA | {"lora_rank": 32, "lora_target": "attention+mlp"},
         base_model_precision="int8-torchao",
     ),
+    _network(
+        "stage-c", **LORA | {"lora_target": "all-linear"}, base_model_precision="int8-torchao"
+    ),
     _network("stage-c-lite", **LORA, base_model_precision="int8-torchao"),
     _network("stage-c-lite", **LORA, base_model_precision="int8-torchao", **BF16),
     _network("stage-c-lite", **LORA, base_model_precision="no_change"),
@@ -160,12 +163,15 @@ def cases(values: dict[str, Any], device: torch.device) -> Iterator[dict[str, An
 
 def compare(row: dict[str, Any], gpu: str) -> str:
     """The forecast of a case beside what was measured."""
-    from engine.config.forecast import card_bytes, step_seconds
+    from engine.config.forecast import card_bytes, card_rate, step_seconds
 
     names = TrainingConfig.model_fields
     config = TrainingConfig(**{key: value for key, value in row.items() if key in names})
     cells = row["latent_side"] ** 2
-    memory, seconds = card_bytes(config, cells=cells), step_seconds(config, gpu, cells=cells)
+    memory, seconds = (
+        card_bytes(config, cells=cells),
+        step_seconds(config, cells=cells, rate=card_rate(gpu, 0.0)),
+    )
     told = f"card {row['card_bytes'] / 1e9:5.1f} GB, forecast {(memory or 0) / 1e9:5.1f}"
     return f"{told}; {1e3 * row['seconds']:5.0f} ms, forecast {1e3 * (seconds or 0):5.0f}"
 
