@@ -5,14 +5,11 @@ from __future__ import annotations
 from typing import ClassVar
 
 from rich.text import Text
-from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import VerticalScroll
 from textual.dom import DOMNode
-from textual.screen import ModalScreen, Screen
-from textual.widgets import Static
+from textual.screen import Screen
 
-from cascade_tui.widgets.shown_keys import shown_key
+from cascade_tui.screens.text_panel import TextPanel
 
 _SIGNS = """\
 ✖ error: a run cannot start      ▲ warning: it can, but look      · hint
@@ -22,40 +19,23 @@ Other keys: `cascade-tui keys --example` shows the file they stand in.
 """
 
 
-class HelpScreen(ModalScreen[None]):
+class HelpScreen(TextPanel):
     """Every key that works on a screen, by the part of the screen that it belongs to."""
 
     BINDING_GROUP_TITLE = "Help"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,question_mark,q", "app.pop_screen", "Close", id="help.close"),
     ]
-    DEFAULT_CSS = """
-    HelpScreen {
-        align: center middle;
-        & > VerticalScroll {
-            width: 76; max-width: 100%; height: auto; max-height: 95%;
-            border: round $primary; background: $surface; padding: 0 2;
-            scrollbar-size-vertical: 1;
-        }
-        & Static { height: auto; }
-    }
-    """
+    PANEL_TITLE = "Keys"
+    CLOSE_ID = "help.close"
 
     def __init__(self, about: Screen[object]) -> None:
         super().__init__()
         self._about = about
 
-    def compose(self) -> ComposeResult:
-        """One long text."""
-        panel = VerticalScroll()
-        panel.border_title = "Keys"
-        panel.border_subtitle = f"{shown_key('help.close', 'escape')} closes"
-        with panel:
-            yield Static(describe_keys(self._about))
-
-    def on_mount(self) -> None:
-        """Arrow keys scroll the text."""
-        self.query_one(VerticalScroll).focus()
+    def describe(self) -> Text:
+        """The keys."""
+        return describe_keys(self._about)
 
 
 def describe_keys(screen: Screen[object]) -> Text:
