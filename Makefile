@@ -36,11 +36,9 @@ contracts: $(VENV)/.ready-test
 pytest: $(VENV)/.ready-test
 	$(BIN)/pytest -n auto --dist worksteal $(ARGS)
 
-# Pictures for the README, from a real run of the demo.
+# A picture of every screen for the README, from real runs of the demo: ten minutes on two cores.
 screenshots: $(VENV)/.ready-test
-	$(BIN)/cascade-tui demo --no-ui
-	$(BIN)/python -m cascade_tui.screenshots --config demo-output/demo.toml \
-		--run $$(ls -d demo-output/run* | sort -V | tail -n 1) --to screenshots
+	$(BIN)/python -m cascade_tui.screenshots --to screenshots
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache
