@@ -123,6 +123,15 @@ def add_notify_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_lines_option(parser: argparse.ArgumentParser) -> None:
+    """Add `--lines`: without the app, and without bars in a terminal."""
+    parser.add_argument(
+        "--lines",
+        action="store_true",
+        help="as --no-ui, and only ever new lines, in a terminal too: for screen readers",
+    )
+
+
 def add_pictures_option(parser: argparse.ArgumentParser) -> None:
     """Add `--pictures`: see `cascade_tui.pictures.choose_way`."""
     from cascade_tui.pictures import SETTINGS

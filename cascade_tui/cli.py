@@ -19,6 +19,7 @@ from cascade_tui.arguments import (
     Parser,
     UsageError,
     add_config_options,
+    add_lines_option,
     add_notify_option,
     add_pictures_option,
     config_path,
@@ -137,6 +138,7 @@ def main_parser() -> Parser:
     parser.add_argument(
         "--no-ui", action="store_true", help="train and report in lines of text, without the app"
     )
+    add_lines_option(parser)
     add_config_options(parser)
     add_notify_option(parser)
     parser.add_argument(
@@ -154,7 +156,8 @@ def main_parser() -> Parser:
 def _open(options: argparse.Namespace) -> int:
     """Open PATH in the app, or do without the app what it is for: train a config, watch a run."""
     path = config_path(options.path, options)
-    is_headless = options.no_ui or not is_interactive()
+    is_no_ui = options.no_ui or options.lines
+    is_headless = is_no_ui or not is_interactive()
     if path is None and is_headless:
         raise UsageError(_without_app())
     if path is not None and not path.exists():
@@ -180,16 +183,16 @@ def _open(options: argparse.Namespace) -> int:
             theme=options.theme,
             pictures=options.pictures,
         )
-    if config is not None and not options.no_ui and sys.stdout.isatty():
+    if config is not None and not is_no_ui and sys.stdout.isatty():
         raise UsageError(_without_app())  # who wanted to look at a config is not to train it
     if options.readonly and config is not None:
         raise UsageError("--readonly starts no run: leave it out, or open the config in a terminal")
     from cascade_tui import headless
 
     if config is not None:
-        return headless.run_headless(config, overrides(options))
+        return headless.run_headless(config, overrides(options), in_lines=options.lines)
     assert run_directory is not None
-    return headless.attach_headless(existing_run(run_directory))
+    return headless.attach_headless(existing_run(run_directory), in_lines=options.lines)
 
 
 def _without_app() -> str:

@@ -48,7 +48,7 @@ class StopSignals:
         self.received.append(number)
 
 
-def run_headless(config_path: Path, overrides: Sequence[str]) -> int:
+def run_headless(config_path: Path, overrides: Sequence[str], *, in_lines: bool = False) -> int:
     """Check a config, start its run and follow it to its end; returns the exit code.
 
     Errors in the config: 2, and nothing is created. A run directory that is alive already, or
@@ -60,10 +60,14 @@ def run_headless(config_path: Path, overrides: Sequence[str]) -> int:
     if project is None:
         return exit_codes.USAGE
     run = run_directory_of(project)
-    return launch_and_follow(run, lambda: prepare_and_launch(project, note=_tell))
+    return launch_and_follow(
+        run, lambda: prepare_and_launch(project, note=_tell), in_lines=in_lines
+    )
 
 
-def launch_and_follow(run: RunDirectory, launch: Callable[[], object]) -> int:
+def launch_and_follow(
+    run: RunDirectory, launch: Callable[[], object], *, in_lines: bool = False
+) -> int:
     """Start a run by `launch` and follow it to its end; returns the exit code as `run_headless`."""
     seen_bytes = run.events.stat().st_size if run.events.is_file() else 0
     with StopSignals() as signals:
@@ -76,13 +80,14 @@ def launch_and_follow(run: RunDirectory, launch: Callable[[], object]) -> int:
             _tell(f"cannot launch: {error}")
             return exit_codes.COULD_NOT_LAUNCH
         print(f"run directory: {run.root}", flush=True)
-        state = follow(run, make_view(sys.stdout), offset=seen_bytes, signals=signals)
+        view = make_view(sys.stdout, in_lines=in_lines)
+        state = follow(run, view, offset=seen_bytes, signals=signals)
     report_end(run, state)
     was_cut_short = state.name == "stopped" and state.exit_code == 0 and signals.received
     return exit_codes.of_signal(signals.received[0]) if was_cut_short else exit_code_of(state)
 
 
-def attach_headless(run: RunDirectory) -> int:
+def attach_headless(run: RunDirectory, *, in_lines: bool = False) -> int:
     """Follow a run from now on, without owning it: ctrl+c leaves, and the run goes on.
 
     Returns the run's exit code, 130 or 143 when left early.
@@ -92,7 +97,9 @@ def attach_headless(run: RunDirectory) -> int:
     if state.is_alive or state.supervised:
         offset = run.events.stat().st_size if run.events.is_file() else 0
         try:
-            state = follow(run, make_view(sys.stdout), offset=offset)
+            total = state.max_train_steps
+            view = make_view(sys.stdout, max_train_steps=total, in_lines=in_lines)
+            state = follow(run, view, offset=offset)
         except KeyboardInterrupt:
             _tell("left; the run goes on")
             return exit_codes.INTERRUPTED

@@ -13,6 +13,9 @@ from engine.run.events import Event, as_float
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
+_LEAST_WIDTH_FOR_BARS = 90
+_LINES_AT_A_STRETCH = 60
+"""How many lines of one kind it takes until they come more rarely."""
 _CACHE_NAMES = {"text": "text cache", "latent": "latent cache"}
 
 
@@ -27,9 +30,9 @@ class View(Protocol):
 class Pace:
     """Optimizer steps a second over the last step events, hence the time that is left."""
 
-    def __init__(self, num_events: int = 50) -> None:
+    def __init__(self, num_events: int = 50, max_train_steps: int | None = None) -> None:
         self._points: deque[tuple[float, int]] = deque(maxlen=num_events)
-        self.max_train_steps: int | None = None
+        self.max_train_steps = max_train_steps
 
     def note(self, event: Event) -> None:
         """Take in a `start`, `step`, `rewind` or `phase` event; others change nothing."""
@@ -57,26 +60,70 @@ class Pace:
         return max(0, self.max_train_steps - self._points[-1][1]) / rate
 
 
+class Pictures:
+    """Counts validation pictures: those of a step are told in one line, not in one each."""
+
+    def __init__(self) -> None:
+        self._num_new = 0
+        self._num = 0
+        self._step: object = None
+        self._last: Event = {}
+
+    def note(self, event: Event) -> None:
+        """Take in an `image` event."""
+        if event.get("step") != self._step:
+            self._num, self._step = 0, event.get("step")
+        self._num += 1
+        self._num_new += 1
+        self._last = event
+
+    def told(self) -> tuple[Event, str] | None:
+        """The last of them and a line for all of its step; None if there are no new ones."""
+        if not self._num_new:
+            return None
+        self._num_new = 0
+        folder = str(self._last.get("path", "")).rpartition("/")[0]
+        pictures = "1 picture" if self._num == 1 else f"{self._num} pictures"
+        return self._last, f"{pictures} of step {self._step} in {folder}"
+
+
 class PlainView:
-    """One line an event that matters; steps and cache progress at most every `interval_seconds`."""
+    """One line an event that matters; steps, cache progress and pictures now and then.
+
+    That is every `interval_seconds`, and more rarely the longer it goes on, at last every
+    `longest_seconds`: the log of a job of days is still read by people.
+    """
 
     def __init__(
         self,
         stream: TextIO,
         *,
+        max_train_steps: int | None = None,
         interval_seconds: float = 10.0,
+        longest_seconds: float = 60.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._stream = stream
         self._interval_seconds = interval_seconds
+        self._longest_seconds = longest_seconds
         self._clock = clock
+        self._began_at: float | None = None
         self._shown_at: dict[str, float] = {}
-        self._pace = Pace()
+        self._pace = Pace(max_train_steps=max_train_steps)
+        self._pictures = Pictures()
 
     def show(self, event: Event) -> None:
         """Print the event's line, unless one of its kind was printed a moment ago."""
         self._pace.note(event)
         kind = event.get("kind")
+        if kind == "image":
+            self._pictures.note(event)
+            if self._is_due("image"):
+                self._tell_pictures()
+            return
+        self._tell_pictures()
+        if kind == "phase":
+            self._shown_at["image"] = self._clock()  # quick ones are told when all are there
         if kind == "step":
             if self._is_due("step") or event.get("step") == self._pace.max_train_steps:
                 self._print(event, describe_step(event, self._pace))
@@ -92,11 +139,19 @@ class PlainView:
         print(line, file=self._stream, flush=True)
 
     def close(self) -> None:
-        """Nothing to tidy up."""
+        """Tell what was still to be told."""
+        self._tell_pictures()
+
+    def _tell_pictures(self) -> None:
+        if (told := self._pictures.told()) is not None:
+            self._print(*told)
 
     def _is_due(self, what: str) -> bool:
         now = self._clock()
-        if now - self._shown_at.get(what, float("-inf")) < self._interval_seconds:
+        self._began_at = now if self._began_at is None else self._began_at
+        slower = min(self._longest_seconds, (now - self._began_at) / _LINES_AT_A_STRETCH)
+        pause = max(self._interval_seconds, slower)
+        if now - self._shown_at.get(what, float("-inf")) < pause:
             return False
         self._shown_at[what] = now
         return True
@@ -109,20 +164,25 @@ class PlainView:
 class BarView:
     """A bar for each cache and one for training, with the other events scrolling above them."""
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: TextIO, *, max_train_steps: int | None = None) -> None:
         from rich.console import Console
-        from rich.progress import BarColumn, Progress, TextColumn
+        from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn
 
-        self._pace = Pace()
+        self._pace = Pace(max_train_steps=max_train_steps)
+        self._pictures = Pictures()
         self._tasks: dict[str, TaskID] = {}
+        console = Console(file=stream, highlight=False)
+        columns: list[ProgressColumn] = [TextColumn("{task.fields[numbers]}", markup=False)]
+        if console.width >= _LEAST_WIDTH_FOR_BARS:
+            percent = TextColumn("{task.percentage:>3.0f} %")
+            columns = [
+                TextColumn("{task.description}"),
+                BarColumn(bar_width=None),
+                percent,
+                *columns,
+            ]
         self._progress: Progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=None),
-            TextColumn("{task.percentage:>3.0f} %"),
-            TextColumn("{task.fields[numbers]}", markup=False),
-            console=Console(file=stream, highlight=False),
-            refresh_per_second=4,
-            expand=True,
+            *columns, console=console, refresh_per_second=4, expand=True
         )
         self._progress.start()
 
@@ -136,7 +196,11 @@ class BarView:
         elif kind == "cache":
             name = _CACHE_NAMES.get(str(event.get("which")), str(event.get("which")))
             self._move(name, event["done"], event["total"], describe_cache(event))
-        elif (line := describe(event)) is not None:
+        elif kind == "image":
+            self._pictures.note(event)
+            return
+        self._tell_pictures()
+        if kind not in ("step", "cache") and (line := describe(event)) is not None:
             self.say(line)
 
     def say(self, line: str) -> None:
@@ -145,7 +209,12 @@ class BarView:
 
     def close(self) -> None:
         """Leave the bars as they are and give the terminal back."""
+        self._tell_pictures()
         self._progress.stop()
+
+    def _tell_pictures(self) -> None:
+        if (told := self._pictures.told()) is not None:
+            self.say(told[1])
 
     def _move(self, name: str, done: int, total: int | None, numbers: str) -> None:
         if name not in self._tasks:
@@ -153,13 +222,15 @@ class BarView:
         self._progress.update(self._tasks[name], completed=done, total=total, numbers=numbers)
 
 
-def make_view(stream: TextIO) -> View:
-    """Bars if the stream is a terminal that can move its cursor, else lines."""
+def make_view(
+    stream: TextIO, *, max_train_steps: int | None = None, in_lines: bool = False
+) -> View:
+    """Bars if the stream is a terminal that can move its cursor, else (or `in_lines`) lines."""
     from os import environ
 
-    if stream.isatty() and environ.get("TERM", "dumb") != "dumb":
-        return BarView(stream)
-    return PlainView(stream)
+    if not in_lines and stream.isatty() and environ.get("TERM", "dumb") != "dumb":
+        return BarView(stream, max_train_steps=max_train_steps)
+    return PlainView(stream, max_train_steps=max_train_steps)
 
 
 def describe_step(event: Event, pace: Pace) -> str:
@@ -263,7 +334,6 @@ def _exit_line(event: Event) -> str:
 _LINES: dict[str, Callable[[Event], str | None]] = {
     "start": _start_line,
     "phase": lambda event: str(event.get("phase", "")).replace("_", " "),
-    "image": lambda event: f"image {event.get('path')}",
     "validation": _validation_line,
     "checkpoint": lambda event: (
         f"checkpoint {event.get('path')} ({format_bytes(as_float(event.get('bytes')) or 0)})"

@@ -6,6 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from cascade_tui.arguments import (
+    add_lines_option,
     add_notify_option,
     add_pictures_option,
     existing_run,
@@ -29,6 +30,7 @@ def add_parser(subparsers: Subparsers) -> None:
     )
     parser.add_argument("run_directory", metavar="RUN", help="a run directory")
     parser.add_argument("--no-ui", action="store_true", help="follow as text, without the app")
+    add_lines_option(parser)
     add_notify_option(parser)
     add_pictures_option(parser)
 
@@ -36,10 +38,10 @@ def add_parser(subparsers: Subparsers) -> None:
 def run(args: argparse.Namespace) -> int:
     """Watch until the user leaves, or without the app until the run is over."""
     directory = existing_run(args.run_directory)
-    if args.no_ui or not is_interactive():
+    if args.no_ui or args.lines or not is_interactive():
         from cascade_tui.headless import attach_headless
 
-        return attach_headless(directory)
+        return attach_headless(directory, in_lines=args.lines)
     from cascade_tui.opening import run_app
 
     return run_app(

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cascade_tui import exit_codes
-from cascade_tui.arguments import is_interactive, whole_number
+from cascade_tui.arguments import add_lines_option, is_interactive, whole_number
 
 if TYPE_CHECKING:
     from cascade_tui.arguments import Subparsers
@@ -44,6 +44,7 @@ def add_parser(subparsers: Subparsers) -> None:
         help=f"where model, config and run go (default: {DEFAULT_OUTPUT})",
     )
     parser.add_argument("--no-ui", action="store_true", help="report in lines of text")
+    add_lines_option(parser)
     parser.add_argument(
         "--steps",
         type=whole_number(1),
@@ -61,10 +62,10 @@ def run(args: argparse.Namespace) -> int:
         print(f"cascade-tui demo: {error}", file=sys.stderr)
         return exit_codes.COULD_NOT_LAUNCH
     overrides = demo.overrides(num_steps=args.steps)
-    if args.no_ui or not is_interactive():
+    if args.no_ui or args.lines or not is_interactive():
         from cascade_tui.headless import run_headless
 
-        code = run_headless(demo.config, overrides)
+        code = run_headless(demo.config, overrides, in_lines=args.lines)
     else:
         code = _run_in_app(demo, overrides)
     if demo.run.exists():

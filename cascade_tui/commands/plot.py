@@ -118,11 +118,14 @@ def _lines(args: argparse.Namespace) -> list[Line]:
     lines = []
     for directory, name in zip(directories, names, strict=True):
         try:
-            line = line_of(read_run(directory), args.metric, name, args.smoothing)
+            snapshot = read_run(directory)
         except UnreadableRunError as error:
             raise UsageError(f"{directory.root}: {error}") from error
+        line = line_of(snapshot, args.metric, name, args.smoothing)
         if not len(line.series):
-            print(f"{directory.root} has no value of {args.metric} yet", file=sys.stderr)
+            there = [metric for metric in _METRICS if len(line_of(snapshot, metric, name).series)]
+            told = f"{directory.root} has no value of {args.metric} yet"
+            print(f"{told} (there: {', '.join(there) or 'none'})", file=sys.stderr)
         lines.append(line)
     return lines
 

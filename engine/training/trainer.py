@@ -92,6 +92,8 @@ class Trainer:
                 request = self.session.commands.agree()
                 if request.pause:
                     request = self.pause()
+                elif request.resume:  # else the next pause would end at once
+                    self.ignore("resume", "it is not paused")
                 if request.stop:
                     return self.stop(request)
                 if request.change:
@@ -162,10 +164,17 @@ class Trainer:
             if request.checkpoint or request.validate:
                 self.obey(request)
                 self.reporter.phase("paused", step=self.step)
+            if request.pause:  # else it would pause again as soon as it is resumed
+                self.ignore("pause", "it is paused already")
             if request.resume:
                 self.reporter.acknowledge(commands.take("resume"), "done", step=self.step)
                 self.enter_training()
                 return Request()
+
+    def ignore(self, name: str, why: str) -> None:
+        """Acknowledge commands that have nothing to do."""
+        taken = self.session.commands.take(name)
+        self.reporter.acknowledge(taken, "ignored", step=self.step, message=why)
 
     def stop(self, request: Request) -> Outcome:
         """Save and end the run where it stands."""

@@ -4,18 +4,27 @@ from __future__ import annotations
 
 import io
 import re
+from itertools import pairwise
 
 import pytest
 
-from cascade_tui.headless_view import Pace, PlainView, describe, format_bytes, format_duration
+from cascade_tui.headless_view import (
+    BarView,
+    Pace,
+    PlainView,
+    describe,
+    format_bytes,
+    format_duration,
+)
 
 
 def lines(events: list[dict[str, object]], seconds_apart: float) -> list[str]:
     """What a plain view prints for events that come so far apart, without the time of day."""
     stream = io.StringIO()
-    moments = iter(index * seconds_apart for index in range(10_000))
-    view = PlainView(stream, interval_seconds=10, clock=lambda: next(moments))
+    now = [0.0]
+    view = PlainView(stream, interval_seconds=10, clock=lambda: now[0])
     for index, event in enumerate(events):
+        now[0] = index * seconds_apart
         view.show({"t": 1000 + index * seconds_apart, **event})
     return [re.sub(r"^\d\d:\d\d:\d\d ", "", line) for line in stream.getvalue().splitlines()]
 
@@ -43,6 +52,69 @@ def test_the_caches_are_limited_each_by_itself_and_their_completion_is_always_sh
     ]
 
 
+def picture(step: int, name: str) -> dict[str, object]:
+    return {"kind": "image", "step": step, "path": f"validation/step-{step}/{name}.png"}
+
+
+def test_the_pictures_of_a_step_are_told_together_when_all_are_there():
+    validating, training = ({"kind": "phase", "phase": name} for name in ("validating", "training"))
+    events = [validating, *(picture(100, name) for name in "abc"), training]
+    assert lines(events, 0.1) == [
+        "validating",
+        "3 pictures of step 100 in validation/step-100",
+        "training",
+    ]
+
+
+def test_slow_pictures_are_told_while_they_are_made_and_the_last_by_closing():
+    stream = io.StringIO()
+    now = [0.0]
+    view = PlainView(stream, interval_seconds=10, clock=lambda: now[0])
+    view.show({"kind": "phase", "phase": "validating", "t": 0})
+    for name in "abc":
+        now[0] += 7
+        view.show({"t": 0, **picture(5, name)})
+    view.close()
+    assert [line.split(maxsplit=1)[1] for line in stream.getvalue().splitlines()] == [
+        "validating",
+        "2 pictures of step 5 in validation/step-5",
+        "3 pictures of step 5 in validation/step-5",
+    ]
+
+
+def test_steps_are_told_more_rarely_the_longer_it_goes_on():
+    steps = [{"kind": "step", "step": step} for step in range(4 * 3600)]
+    told = [int(line.split()[1]) for line in lines(steps, 1.0)]
+    pauses = [later - earlier for earlier, later in pairwise(told)]
+    assert pauses[0] == 10
+    assert pauses[-1] == 60
+    assert pauses == sorted(pauses)
+
+
+def test_a_run_that_is_joined_midway_tells_how_many_steps_there_are_and_the_time_left():
+    stream = io.StringIO()
+    view = PlainView(stream, interval_seconds=0, max_train_steps=100)
+    for step in (50, 51):
+        view.show({"kind": "step", "step": step, "t": step})
+    assert stream.getvalue().splitlines()[-1].endswith("step 51/100 49 s left")
+
+
+def test_a_narrow_terminal_gets_the_numbers_without_a_bar(monkeypatch):
+    shown = {}
+    for columns in (50, 100):
+        monkeypatch.setenv("COLUMNS", str(columns))
+        stream = io.StringIO()
+        view = BarView(stream, max_train_steps=100)
+        view.show({"kind": "step", "step": 51, "t": 1, "loss": 0.25, "lr": 1e-4})
+        view.show({"kind": "step", "step": 52, "t": 2, "loss": 0.25, "lr": 1e-4})
+        view.close()
+        shown[columns] = stream.getvalue()
+    numbers = "step 52/100 loss 0.25 lr 1.0e-04 48 s left"
+    assert shown[50].splitlines()[-1].rstrip() == numbers
+    assert shown[100].splitlines()[-1].startswith("training ━")
+    assert numbers in shown[100]
+
+
 @pytest.mark.parametrize(
     ("event", "line"),
     [
@@ -51,7 +123,6 @@ def test_the_caches_are_limited_each_by_itself_and_their_completion_is_always_sh
             {"kind": "checkpoint", "path": "checkpoints/step-000000005", "bytes": 1_900_000},
             "checkpoint checkpoints/step-000000005 (1.9 MB)",
         ),
-        ({"kind": "image", "path": "validation/a.png"}, "image validation/a.png"),
         (
             {
                 "kind": "problem",

@@ -158,7 +158,8 @@ def test_a_png_without_cairosvg_names_the_command_that_helps(run, tmp_path, caps
 
 def test_nothing_to_draw_and_an_unknown_kind_of_file_are_told(run, tmp_path, capsys):
     assert main(["plot", str(run.root), "--metric", "validation"]) == 2
-    assert "has no value of validation yet" in capsys.readouterr().err
+    told = "has no value of validation yet (there: loss, lr, grad_norm, images_per_second)"
+    assert told in capsys.readouterr().err
     assert main(["plot", str(run.root), "--to", str(tmp_path / "curve.pdf")]) == 2
     assert "a file .svg, .png or .txt" in capsys.readouterr().err
 

@@ -75,6 +75,30 @@ def test_a_stop_in_a_pause_saves_too(prepare, start):
     assert choose_checkpoint(run.checkpoints, "latest")[0].step == read_status(run).step
 
 
+def test_a_second_pause_and_a_resume_without_one_are_ignored_and_leave_nothing_behind(
+    prepare, start
+):
+    run = prepare(**LONG)
+    trainer = start(run)
+    trainer.at_step(1)
+
+    def answer(name):
+        identity = trainer.send(name)
+        trainer.acknowledged(identity)
+        return next(e for e in trainer.events("command") if e["id"] == identity)
+
+    assert answer("resume")["message"] == "it is not paused"
+    assert answer("pause")["state"] == "done"
+    again = answer("pause")
+    assert (again["state"], again["message"]) == ("ignored", "it is paused already")
+    assert answer("resume")["state"] == "done"
+    trainer.at_step(read_status(run).step + 2)
+    assert read_status(run).state == "running"
+    trainer.send("stop")
+    assert trainer.wait() == 0
+    assert not list(run.control.iterdir())
+
+
 def test_changed_settings_count_at_once_and_after_a_resume(prepare, start):
     run = prepare(validation_prompt="a rocket", **LONG)
     launched = run.config.read_bytes()
