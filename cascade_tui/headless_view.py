@@ -41,7 +41,9 @@ class Pace:
         if event.get("kind") in ("start", "rewind", "phase"):
             self._points.clear()  # what was measured before an interruption says nothing
         elif event.get("kind") == "step":
-            self._points.append((float(event["t"]), int(event["step"])))
+            moment, step = as_float(event.get("t")), event.get("step")
+            if moment is not None and math.isfinite(moment) and type(step) is int:
+                self._points.append((moment, step))
 
     @property
     def steps_per_second(self) -> float | None:

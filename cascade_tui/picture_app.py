@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 from weakref import WeakSet
 
@@ -83,5 +84,21 @@ class PicturesScreen(Screen[None]):
         if picture is None:
             self.notify("there is no picture here", severity="warning")
             return
-        self.app.copy_to_clipboard(picture.path)
-        self.notify(f"sent to the clipboard: {picture.path}", markup=False)
+        path = str(Path(picture.path).absolute())
+        self.app.copy_to_clipboard(path)
+        self.notify(f"sent to the clipboard: {path}", markup=False)
+
+    def open_outside(self, picture: Picture | None, copy_key: str) -> None:
+        """Open a picture in the desktop's viewer; ``copy_key`` is the way without a desktop."""
+        if picture is None:
+            self.notify("there is no picture here", severity="warning")
+            return
+        from cascade_tui.viewer import NoViewerError, open_outside
+
+        try:
+            open_outside(Path(picture.path))
+        except NoViewerError as failure:
+            reason = f"{failure}; {copy_key} copies its path"
+            self.notify(reason, severity="warning", markup=False)
+        else:
+            self.notify(f"opening {picture.path}", markup=False)

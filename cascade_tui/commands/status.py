@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import shutil
 import sys
 import time
@@ -145,14 +144,14 @@ def report(run: RunDirectory, *, now: float | None = None) -> dict[str, Any]:
     Times are in seconds; `loss` is null when not finite or not known, `seconds_left` when nothing
     runs. Ages count until ``now``, in unix seconds, by default this moment.
     """
-    from engine.run.events import as_float, tail_events
+    from cascade_tui.follow.numbers import finite
+    from engine.run.events import tail_events
     from engine.run.status import derive_state
 
     state = derive_state(run, now=now)
     events = tail_events(run.events)
     steps = [event for event in events if event.get("kind") == "step"]
     last = steps[-1] if steps else {}
-    loss = as_float(last.get("loss"))
     return {
         "run": str(run.root),
         "state": state.name,
@@ -163,8 +162,8 @@ def report(run: RunDirectory, *, now: float | None = None) -> dict[str, Any]:
         "max_train_steps": state.max_train_steps,
         "phase": state.phase,
         "pid": state.pid,
-        "loss": loss if loss is not None and math.isfinite(loss) else None,
-        "images_per_second": last.get("images_per_second"),
+        "loss": finite(last.get("loss"), None),
+        "images_per_second": finite(last.get("images_per_second"), None),
         "seconds_left": _seconds_left(steps, state.max_train_steps) if state.is_alive else None,
         "heartbeat_age_seconds": state.heartbeat_age_seconds,
         "checkpoints": list(run.checkpoint_steps()),

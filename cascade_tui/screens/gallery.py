@@ -140,6 +140,14 @@ class GalleryScreen(PicturesScreen):
         Binding("b", "base", "Base", tooltip="beside the first pictures", id="gallery.base"),
         Binding("m", "mark", "Mark", tooltip="mark a step to compare with", id="gallery.mark"),
         Binding("y", "copy", "Copy path", id="gallery.copy"),
+        Binding(
+            "o",
+            "outside",
+            "Open",
+            tooltip="open in the desktop's viewer",
+            show=False,
+            id="gallery.outside",
+        ),
         Binding("p", "pixels", "Pixels", tooltip="pixels or half blocks", id="gallery.pixels"),
         Binding("escape", "back", "Back", key_display="esc", id="gallery.back"),
     ]
@@ -171,7 +179,7 @@ class GalleryScreen(PicturesScreen):
         """What is shown, and the grid."""
         yield Static(id="head", markup=False)
         yield PictureGrid()
-        yield KeyFooter("gallery.before", "gallery.next")
+        yield KeyFooter("gallery.outside", "gallery.before", "gallery.next")
 
     def on_mount(self) -> None:
         """Begin to follow."""
@@ -270,6 +278,10 @@ class GalleryScreen(PicturesScreen):
     def action_copy(self) -> None:
         """Copy the picture's path, through the terminal (OSC 52)."""
         self.copy_path(self.picture)
+
+    def action_outside(self) -> None:
+        """Open the picture in the desktop's viewer."""
+        self.open_outside(self.picture, shown_key("gallery.copy", "y"))
 
     async def action_back(self) -> None:
         """Back to the grid, then to the run."""

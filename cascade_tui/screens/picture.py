@@ -18,6 +18,7 @@ from cascade_tui.follow.snapshot import Picture, RunSnapshot
 from cascade_tui.picture_app import PictureApp, PicturesScreen
 from cascade_tui.widgets.key_footer import KeyFooter
 from cascade_tui.widgets.shelf import Shelf, drawing
+from cascade_tui.widgets.shown_keys import shown_key
 from cascade_tui.widgets.tiles import Drawing, Tile, TileCache
 
 _NUM_KEPT = 16
@@ -138,6 +139,14 @@ class PictureScreen(PicturesScreen):
         Binding("up,k", "move_prompt(-1)", "Prompt before", key_display="↑", id="picture.before"),
         Binding("down,j", "move_prompt(1)", "Next prompt", key_display="↓", id="picture.next"),
         Binding("y", "copy", "Copy path", show=False, id="picture.copy"),
+        Binding(
+            "o",
+            "outside",
+            "Open",
+            tooltip="open in the desktop's viewer",
+            show=False,
+            id="picture.outside",
+        ),
         Binding("p", "pixels", "Pixels", tooltip="pixels or half blocks", id="picture.pixels"),
         Binding("escape,enter", "app.pop_screen", "Back", key_display="esc", id="picture.back"),
     ]
@@ -155,7 +164,7 @@ class PictureScreen(PicturesScreen):
         """What it is, and the picture."""
         yield Static(id="caption", markup=False)
         yield PictureView()
-        yield KeyFooter("picture.copy")
+        yield KeyFooter("picture.copy", "picture.outside")
 
     def on_mount(self) -> None:
         """Show the first."""
@@ -177,6 +186,11 @@ class PictureScreen(PicturesScreen):
         """Copy the picture's path, through the terminal (OSC 52)."""
         name = self._snapshot.prompts[self._prompt]
         self.copy_path(self._snapshot.picture(self._step, name))
+
+    def action_outside(self) -> None:
+        """Open the picture in the desktop's viewer."""
+        name = self._snapshot.prompts[self._prompt]
+        self.open_outside(self._snapshot.picture(self._step, name), shown_key("picture.copy", "y"))
 
     def _show(self) -> None:
         name = self._snapshot.prompts[self._prompt]

@@ -60,7 +60,7 @@ class GpuLines:
             lines.append(Text(fit(f"GPU {gpu.index}  {gpu.name}", width), style="bold"))
             lines += self._detailed(gpu, width)
             table = self._process_lines(gpu, width)
-            lines += table or [Text("no process that the driver tells of", style="dim")]
+            lines += table or [Text("the driver reports no process", style="dim")]
             lines.append(Text())
         return lines[:-1]
 

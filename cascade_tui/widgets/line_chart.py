@@ -303,7 +303,7 @@ class LineChart(RowWidget):
         return curves
 
     def _draw_empty(self, width: int, height: int) -> list[Strip]:
-        text = self._empty if not len(self._series) else "no finite value"
+        text = self._empty if not len(self._series) else "only NaN or infinite values so far"
         middle = Strip([Segment(text[:width].center(width), self._style("axis"))], width)
         return [middle if y == height // 2 else Strip.blank(width) for y in range(height)]
 

@@ -36,6 +36,8 @@ def outcome_text(snapshot: RunSnapshot, run: RunDirectory) -> Text:
         return _lines(f"{glyph} {ending}", fix, f"{_way_on(snapshot)} · {log}")
     if state.name == "stopped":
         return _lines(f"{glyph} {_ending(snapshot)}", _way_on(snapshot))
+    if state.name == "new" and not run.root.is_dir():
+        return _lines(f"{STATE_GLYPHS['failed']} the folder of this run is gone", str(run.root))
     if state.name == "new":
         launches = f"{shown_key('monitor.resume', 'r')} launches it with the config in its folder"
         return _lines(f"{glyph} never launched", launches)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import math
 import os
 import time
 from dataclasses import asdict, dataclass, field, fields
@@ -131,7 +132,22 @@ def read_status(run: RunDirectory) -> Status | None:
         status = Status(**{key: value for key, value in values.items() if key in known})
     except (FileNotFoundError, NotADirectoryError, ValueError, TypeError, AttributeError):
         return None
-    return status if status.state in get_args(WrittenState) else None
+    return status if _is_sound(status) else None
+
+
+def _is_sound(status: Status) -> bool:
+    """Whether each value is of its kind; a file that is damaged or another program's is not."""
+    counts = (status.pid, status.pgid, status.start_time, status.step)
+    optional = (status.max_train_steps, status.exit_code, status.supervisor_pid)
+    words = (status.boot_id, status.phase, status.message, status.hostname, status.pid_namespace)
+    return (
+        status.state in get_args(WrittenState)
+        and all(type(number) is int for number in counts)
+        and all(number is None or type(number) is int for number in optional)
+        and all(isinstance(word, str) for word in words)
+        and isinstance(status.heartbeat, int | float)
+        and math.isfinite(status.heartbeat)
+    )
 
 
 def is_supervised(run: RunDirectory) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -46,10 +47,52 @@ async def test_the_grid_scrubs_compares_and_copies_the_path():
         assert "landscape 100" in grid.plain
         assert "› landscape 400" in grid.plain
         await pilot.press("escape", "y")
-        assert app.clipboard.endswith("validation/step-000000400/landscape-42.png")
+        copied = Path("shiba-lora/validation/step-000000400/landscape-42.png").absolute()
+        assert app.clipboard == str(copied)
         await pilot.press("enter")
         await until(pilot, lambda: isinstance(app.screen, PictureScreen))
         assert "landscape · step 400" in str(app.screen.query_one("#caption").render())
+
+
+async def test_o_opens_the_picture_on_the_desktop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    (programs / "xdg-open").write_text('#!/bin/sh\nprintf %s "$1" > "$0.told"\n')
+    (programs / "xdg-open").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+    monkeypatch.setenv("DISPLAY", ":0")
+    monkeypatch.delenv("WSL_DISTRO_NAME", raising=False)
+    told = programs / "xdg-open.told"
+
+    async def opened(pilot: Pilot[int]) -> str:
+        told.unlink(missing_ok=True)
+        await pilot.press("o")
+        await until(pilot, lambda: told.is_file() and told.read_text() != "")
+        return told.read_text()
+
+    async with _app().run_test(size=(80, 24)) as pilot:
+        await _opened(pilot)
+        assert (await opened(pilot)).endswith("validation/step-000000500/portrait-42.png")
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(pilot.app.screen, PictureScreen))
+        await pilot.press("down")
+        assert (await opened(pilot)).endswith("validation/step-000000500/landscape-42.png")
+
+
+async def test_o_without_a_desktop_says_how_to_get_at_the_picture(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("DISPLAY", "WAYLAND_DISPLAY", "WSL_DISTRO_NAME"):
+        monkeypatch.delenv(name, raising=False)
+    app = _app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await _opened(pilot)
+        await pilot.press("o")
+        await until(pilot, lambda: bool(app._notifications))
+        [told] = [notification.message for notification in app._notifications]
+        assert told == "there is no desktop here to open it on; y copies its path"
 
 
 async def test_without_pictures_it_says_when_they_come():

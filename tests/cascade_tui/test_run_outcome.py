@@ -1,5 +1,6 @@
 """How a run's end is put into words."""
 
+import shutil
 from pathlib import Path
 
 from cascade_tui.follow.reader import RunReader
@@ -42,6 +43,16 @@ def test_a_stopped_run_says_so_once_and_how_it_goes_on(tmp_path: Path) -> None:
 def test_a_run_that_was_never_launched_says_how_to(tmp_path: Path) -> None:
     run = write_run(tmp_path / "shiba", "empty")
     assert "r launches it" in outcome_text(_snapshot(run), run).plain
+
+
+def test_a_run_whose_folder_was_removed_offers_no_launch(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "shiba", "running")
+    reader = RunReader(run)
+    reader.poll()
+    shutil.rmtree(run.root)
+    reader.poll()
+    told = outcome_text(reader.snapshot, run).plain
+    assert told == f"✖ the folder of this run is gone\n{run.root}"
 
 
 def test_a_command_that_waits_stays_in_sight_until_it_is_answered(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from textual.widgets import Input, OptionList, Static
 from textual.widgets._footer import FooterKey
 
 from cascade_tui.app import CascadeApp
+from cascade_tui.commands.status import describe_report, report
 from cascade_tui.screens.compare_runs import CompareRunsScreen, _read_one, describe
 from cascade_tui.screens.demo import DemoScreen
 from cascade_tui.screens.guide import GuideScreen
@@ -48,6 +49,18 @@ async def _lines(pilot: Pilot[int]) -> list[str]:
 
 def _said(pilot: Pilot[int], words: str) -> bool:
     return any(words in notice.message for notice in pilot.app._notifications)
+
+
+def test_a_log_with_odd_values_keeps_its_line(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "odd", "running")
+    odd = {"kind": "step", "step": 501, "loss": "nan", "images_per_second": "nan"}
+    with run.events.open("a") as file:
+        for moment in (1.0, "a", None):
+            file.write(json.dumps({**odd, "t": moment}) + "\n")
+    facts = report(run)
+    assert facts["images_per_second"] is None
+    assert make_row(facts, "odd").cells[1:4] == ("500/1000", "", "")
+    assert "training at step 500 of 1000, its" in describe_report(facts)
 
 
 async def test_each_run_is_a_line_with_its_state_and_enter_opens_it():

@@ -53,6 +53,26 @@ def test_an_unreadable_status_is_none_and_never_raises(run, content):
     assert read_status(run) is None
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"heartbeat": "soon"},
+        {"heartbeat": float("nan")},
+        {"pid": "12"},
+        {"step": None},
+        {"max_train_steps": []},
+        {"phase": 3},
+        {"exit_code": "one"},
+    ],
+    ids=str,
+)
+def test_a_status_with_values_of_another_kind_counts_as_unreadable(run, damage):
+    write_status(run, Status.of_process("running"))
+    run.status.write_text(json.dumps({**json.loads(run.status.read_text()), **damage}))
+    assert read_status(run) is None
+    assert derive_state(run).name == "new"
+
+
 def test_no_reader_ever_sees_a_status_in_part(run):
     script = (
         "import sys\nfrom pathlib import Path\nfrom engine.run.paths import RunDirectory\n"
