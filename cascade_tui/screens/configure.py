@@ -137,7 +137,7 @@ class ConfigureScreen(DraftScreen):
     def action_toggle_filter(self, name: str) -> None:
         """Show only the fields with problems, or only those that differ from their defaults."""
         self._filters ^= {name}
-        self.show_draft()
+        self._show_matching()
 
     def action_clear(self) -> None:
         """Show all fields again."""
@@ -150,7 +150,15 @@ class ConfigureScreen(DraftScreen):
 
     @on(Input.Changed, "#search")
     def _searched(self) -> None:
+        self._show_matching()
+
+    def _show_matching(self) -> None:
+        """Show the fields that match; the cursor stays on its own, or goes to the first."""
+        fields = self.query_one(FieldList)
+        before = fields.field
         self.show_draft()
+        if not fields.is_on(before):
+            fields.action_first()
 
     @on(Input.Submitted, "#search")
     def _search_done(self) -> None:
@@ -292,7 +300,7 @@ class ConfigureScreen(DraftScreen):
             return
         undo = shown_key("configure.undo", "u")
         number = f"{len(edits)} fix{'es' * (len(edits) > 1)}"
-        self.notify(f"applied {number} ({undo} takes them back)")
+        self.notify(f"applied {number} ({undo} takes back)")
         self._is_led = True
         self._changed()
 

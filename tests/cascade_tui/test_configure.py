@@ -314,3 +314,19 @@ async def test_all_errors_that_can_be_are_mended_with_one_key_and_one_undo_takes
         assert told == "no error has a fix that can be applied by itself"
         await pilot.press("u")
         assert form.draft.document.text() == before
+
+
+async def test_a_search_puts_the_cursor_on_the_first_match_unless_its_own_field_matches():
+    path = write_project(Path())
+    async with open_app(path).run_test(size=(80, 24)) as pilot:
+        form = await checked_form(pilot)
+        fields = form.query_one(FieldList)
+        await go_to(pilot, "diff2flow_enabled")
+        await pilot.press("slash")
+        await write(pilot, "max_train")
+        await until(pilot, lambda: fields.field.key == "max_train_steps")
+        await pilot.press("enter", "escape")
+        await pilot.press("slash")
+        await write(pilot, "steps")
+        await until(pilot, lambda: "/steps" in form._shown_title)
+        assert fields.field.key == "max_train_steps"
