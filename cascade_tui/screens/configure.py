@@ -381,7 +381,7 @@ class ConfigureScreen(DraftScreen):
         shown = [field.key for field in self.draft.fields(self.problems) if field.key in in_error]
         is_free = fields.is_at_start or not self._is_wrong(fields.field)
         if shown and is_free and self.focused in (None, fields):
-            fields.go_to(shown[0])
+            fields.go_to("" if "" in in_error else shown[0])  # what is wrong with the whole file
 
     def _is_wrong(self, field: Field | None) -> bool:
         return field is not None and any(problem.key == field.key for problem in self.problems)
