@@ -5,6 +5,7 @@ Knows nothing of screens: the form is one way to look at it.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,6 +74,7 @@ class Draft:
         self.overrides = tuple(overrides)
         self._others: dict[Path, Document] = {}
         self._new: set[Path] = set()
+        self._lost: set[Path] = set()
         self._undone: list[Snapshot] = []
         self._done: list[Snapshot] = []
 
@@ -384,16 +386,21 @@ class Draft:
         return any(map(self._is_unsaved, self.files))
 
     def _is_unsaved(self, file: Document) -> bool:
-        return file.is_changed or file.path in self._new
+        return file.is_changed or file.path in self._new | self._lost
 
     def changed_on_disk(self) -> tuple[Path, ...]:
-        """The files with unsaved edits that someone else changed meanwhile."""
-        unsaved = (file for file in self.files if self._is_unsaved(file))
-        return tuple(file.path for file in unsaved if file.changed_on_disk())
+        """The files with unsaved edits that someone else changed meanwhile, and did not remove."""
+        stale = self.stale()
+        return tuple(f.path for f in self.files if self._is_unsaved(f) and f.path in stale)
 
     def stale(self) -> tuple[Path, ...]:
-        """Every file that someone else changed since it was read or saved."""
-        return tuple(file.path for file in self.files if file.changed_on_disk())
+        """Every file that someone else changed since it was read or saved.
+
+        One that is gone is not among them: it counts as not saved from now on.
+        """
+        changed = [file.path for file in self.files if file.changed_on_disk()]
+        self._lost = {path for path in changed if not os.path.exists(path)}
+        return tuple(path for path in changed if path not in self._lost)
 
     def save(self) -> tuple[Path, ...]:
         """Write the files that have edits, and say which.
@@ -405,6 +412,7 @@ class Draft:
         for file in reversed(changed):  # the config last: it names no file that is not there
             file.save()
             self._new.discard(file.path)
+            self._lost.discard(file.path)
         return tuple(file.path for file in changed)
 
 

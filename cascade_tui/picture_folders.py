@@ -1,4 +1,4 @@
-"""Folders of pictures: what one holds, and the one that a person most likely means.
+"""Folders of pictures: what one that was typed holds, or why it is none.
 
 Knows nothing of screens; to be called from a thread, for a disk may take its time.
 """
@@ -7,16 +7,12 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
 from cascade_tui.field_help import suggest_paths
 from cascade_tui.guide import FolderCount
 from engine.config.backends import BACKEND_OPTIONS
 from engine.config.environment import IMAGE_SUFFIXES, find_images
-
-_MOST_LOOKED_AT = 500
-"""Entries of a folder among which there should be a picture."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,24 +60,3 @@ def folders_beginning(text: str) -> list[str]:
     """The folders that what was typed can be completed to, if they can be written as they are."""
     option = BACKEND_OPTIONS["images"]["instance_data_dir"]
     return [name for name in suggest_paths(text, option) if name.isprintable()]
-
-
-def likely_folder(root: Path) -> str:
-    """The folder at ``root``, or ``root`` itself, that alone holds pictures; empty if none does."""
-    try:
-        folders = [path for path in sorted(root.iterdir()) if not path.name.startswith(".")]
-        found = [path for path in folders[:_MOST_LOOKED_AT] if path.is_dir() and _has_picture(path)]
-        if _has_picture(root):
-            return "" if found else "."
-    except OSError:
-        return ""
-    return f"{found[0]}/" if len(found) == 1 and str(found[0]).isprintable() else ""
-
-
-def _has_picture(folder: Path) -> bool:
-    try:
-        with os.scandir(folder) as entries:
-            names = [entry.name for entry in islice(entries, _MOST_LOOKED_AT)]
-    except OSError:
-        return False
-    return any(os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES for name in names)

@@ -44,7 +44,7 @@ class CompareScreen(ModalScreen[str | None]):
 
     BINDING_GROUP_TITLE = "Compare"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "go_to_field", "To the field", id="compare.field"),
+        Binding("enter", "go_to_field", "To field", id="compare.field", priority=True),
         Binding("a", "take", "Take theirs", id="compare.take"),
         Binding("A", "take_all", "Take all", id="compare.take_all"),
         Binding("u", "undo", "Undo", id="compare.undo"),
@@ -153,8 +153,7 @@ class CompareScreen(ModalScreen[str | None]):
         counted = f"{number} value{'' if number == 1 else 's'} differ{'s' if number == 1 else ''}"
         title = f"Compare  {self.draft.document.path}  ·  with {self.source.name}"
         if theirs is not None:
-            goes = f"  ·  {shown_key('compare.field', 'enter')} goes there"
-            title += f"  ·  {counted}{goes if number else ''}"
+            title += f"  ·  {counted}"
         self.query_one("#title", Static).update(printable(title))
         heading = _row(("", "theirs", "ours"), self._widths) if self.differences else ""
         self.query_one("#columns", Static).update(heading)

@@ -138,7 +138,7 @@ class ConfigureScreen(DraftScreen):
     def action_toggle_filter(self, name: str) -> None:
         """Show only the fields with problems, or only those that differ from their defaults."""
         self._filters ^= {name}
-        self.show_draft()
+        self._show_matching()
 
     def action_clear(self) -> None:
         """Show all fields again."""
@@ -151,7 +151,15 @@ class ConfigureScreen(DraftScreen):
 
     @on(Input.Changed, "#search")
     def _searched(self) -> None:
+        self._show_matching()
+
+    def _show_matching(self) -> None:
+        """Show the fields that match; the cursor stays on its own, or goes to the first."""
+        fields = self.query_one(FieldList)
+        before = fields.field
         self.show_draft()
+        if not fields.is_on(before):
+            fields.action_first()
 
     @on(Input.Submitted, "#search")
     def _search_done(self) -> None:
@@ -293,7 +301,7 @@ class ConfigureScreen(DraftScreen):
             return
         undo = shown_key("configure.undo", "u")
         number = f"{len(edits)} fix{'es' * (len(edits) > 1)}"
-        self.notify(f"applied {number} ({undo} takes them back)")
+        self.notify(f"applied {number} ({undo} takes back)")
         self._is_led = True
         self._changed()
 
@@ -383,7 +391,7 @@ class ConfigureScreen(DraftScreen):
         shown = [field.key for field in self.draft.fields(self.problems) if field.key in in_error]
         is_free = fields.is_at_start or not self._is_wrong(fields.field)
         if shown and is_free and self.focused in (None, fields):
-            fields.go_to(shown[0])
+            fields.go_to("" if "" in in_error else shown[0])  # what is wrong with the whole file
 
     def _is_wrong(self, field: Field | None) -> bool:
         return field is not None and any(problem.key == field.key for problem in self.problems)

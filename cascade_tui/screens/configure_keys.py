@@ -25,6 +25,7 @@ CONFIGURE_KEYS: list[BindingType] = [
     _key("L", "launch", "Launch", "start the run; it outlives this viewer"),
     _key("f", "apply_fix", "Fix", "apply the fix of the field's problem"),
     _key("F", "fix_errors", "Fix all", "apply the fixes of all errors", show=False),
+    _key("W", "fetch_weights", "Weights", "fetch the weights that are missing", show=False),
     _key("u", "undo", "Undo", "take the last edit back"),
     _key("U,ctrl+r", "redo", "Redo", "do the undone edit again", show=False),
     _key("d", "compare", "Compare", "what differs from file, defaults, a preset, a run"),

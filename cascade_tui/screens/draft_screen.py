@@ -204,14 +204,17 @@ class DraftScreen(Screen[None]):
     def mend(self, problem: Problem) -> None:
         """Apply the fix of a problem, or fetch the files that it misses."""
         if problem.download is not None:
-            self._ask_to_fetch()
+            self.action_fetch_weights()
 
-    def _ask_to_fetch(self) -> None:
+    def action_fetch_weights(self) -> None:
         """Ask once, then fetch all weights that the latest check missed."""
         from cascade_tui.fetching import question
 
         downloads = [problem.download for problem in self.problems if problem.download]
-        if self._owner.refuses_writing() or not downloads:
+        if not downloads:
+            self.notify("nothing that could be fetched is missing")
+            return
+        if self._owner.refuses_writing():
             return
         if is_offline():
             told = "HF_HUB_OFFLINE is set, so nothing is fetched: start again without it"

@@ -27,12 +27,12 @@ from cascade_tui.guide import (
     guide,
     parse_length,
 )
-from cascade_tui.picture_folders import Counted, folders_beginning, likely_folder, look_into
+from cascade_tui.picture_folders import Counted, folders_beginning, look_into
 from cascade_tui.shipped_files import free_path
 from cascade_tui.widgets.choice import Choice
 from cascade_tui.widgets.glyphs import GLYPHS, READY, printable
 from cascade_tui.widgets.path_input import PathInput
-from engine.config.environment import Environment, Gpu, probe_environment
+from engine.config.environment import Environment, Gpu, likely_folder, probe_environment
 from engine.run.files import atomic_write_text
 
 if TYPE_CHECKING:

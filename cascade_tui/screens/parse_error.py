@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from cascade_tui.draft import Draft
 
 _LINES_AROUND = 4
+_WIDTH = 66
+"""Characters of a line that are shown: those around the place where it breaks."""
 
 
 class ParseErrorScreen(Screen[None]):
@@ -33,6 +35,7 @@ class ParseErrorScreen(Screen[None]):
         Binding("t", "edit_text", "Mend it here", id="parse_error.text"),
         Binding("e", "open_editor", "Open in $EDITOR", id="parse_error.editor"),
         Binding("r", "reload", "Read it again", id="parse_error.reload"),
+        Binding("escape", "app.show_runs", "Back", tooltip="to the runs", id="parse_error.back"),
     ]
     DEFAULT_CSS = """
     ParseErrorScreen {
@@ -51,15 +54,16 @@ class ParseErrorScreen(Screen[None]):
             yield Static(describe_parse_error(self.path, self.problem))
         yield Footer(show_command_palette=False, compact=True)
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
+        """A file whose text cannot be read is not offered for editing here."""
+        return action != "edit_text" or place_of(self.problem)[0] is not None
+
     def action_edit_text(self) -> None:
         """Edit the text here, with its problems at their lines."""
         from cascade_tui.screens.raw_text import RawTextScreen
 
         owner = cast("CascadeApp", self.app)
         line, _ = place_of(self.problem)
-        if line is None:
-            self.notify("its text cannot be read", severity="warning")
-            return
         try:
             content = self.path.read_bytes()
             content.decode("utf-8-sig")
@@ -107,15 +111,23 @@ def describe_parse_error(path: Path, problem: Problem) -> Text:
 
 def _append_lines(text: Text, path: Path, line: int, column: int | None) -> None:
     try:
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+        lines = path.read_text(encoding="utf-8-sig", errors="replace").split("\n")
     except OSError:
         return  # the message says already that it cannot be read
     text.append("\n")
     first = max(1, line - _LINES_AROUND)
     for number in range(first, min(len(lines), line + _LINES_AROUND) + 1):
         is_here = number == line
-        content = lines[number - 1].replace("\t", " ")
+        content, shift = _cut(lines[number - 1], column or 1 if is_here else 1)
         text.append(f"{'>' if is_here else ' '} {number:>4}  ", "bold" if is_here else "dim")
         text.append(content + "\n", "bold" if is_here else "")
         if is_here and column is not None:
-            text.append(" " * (8 + column - 1) + "^\n", "bold")
+            text.append(" " * (8 + column - 1 - shift) + "^\n", "bold")
+
+
+def _cut(content: str, column: int) -> tuple[str, int]:
+    """The part of a line around a column, and by how much it moved to the left."""
+    content = content.replace("\t", " ")
+    start = max(0, min(column - 1 - _WIDTH // 2, len(content) - _WIDTH))
+    begin, end = ("…" if start else ""), ("…" if start + _WIDTH < len(content) else "")
+    return f"{begin}{content[start : start + _WIDTH]}{end}", start - len(begin)

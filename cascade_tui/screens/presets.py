@@ -41,7 +41,7 @@ class PresetsScreen(ModalScreen[int | None]):
 
     BINDING_GROUP_TITLE = "Presets"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "apply", "Apply", id="presets.apply"),
+        Binding("enter", "apply", "Apply", id="presets.apply", priority=True),
         Binding("j", "list('cursor_down')", "Down", show=False, id="presets.down"),
         Binding("k", "list('cursor_up')", "Up", show=False, id="presets.up"),
         Binding("J", "scroll(3)", "Scroll changes", id="presets.scroll"),
@@ -102,8 +102,7 @@ class PresetsScreen(ModalScreen[int | None]):
         event.stop()
         self.presets, self._gpus = event.presets, event.gpus
         machine = "no GPU was found here" if not self._gpus else _described(self._gpus)
-        applies = f"{shown_key('presets.apply', 'enter')} applies"
-        title = f"Presets  {self.draft.document.path}  ·  {machine}  ·  {applies}"
+        title = f"Presets  {self.draft.document.path}  ·  {machine}"
         self.query_one("#title", Static).update(printable(title))
         lines = self.query_one(OptionList)
         lines.add_options([ListOption(self._line(preset)) for preset in self.presets])

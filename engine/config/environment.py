@@ -8,6 +8,7 @@ import re
 import shutil
 from dataclasses import dataclass, field
 from importlib import metadata
+from itertools import islice
 from pathlib import Path
 
 from engine.config.hub import has_token, hub_home, is_offline
@@ -22,6 +23,8 @@ _PACKAGES = (
     "torch", "torchvision", "torchao", "bitsandbytes", "pytorch_optimizer", "lycoris",
     "wandb", "tensorboard", "trackio",
 )  # fmt: skip
+_MOST_FOLDERS, _MOST_ENTRIES = 200, 500
+"""How much is looked at to find out which folder holds pictures."""
 _MOUNTS = Path("/proc/self/mounts")
 MAX_LOOKED_AT = 20_000
 """Directory entries after which a folder without a picture is taken for one without pictures."""
@@ -138,6 +141,28 @@ def find_images(folder: Path) -> tuple[list[Path], bool]:
         if num_seen > MAX_LOOKED_AT:
             return found, False
     return found, True
+
+
+def likely_folder(root: Path) -> str:
+    """The one folder at ``root``, or ``root`` itself, that holds pictures; empty if there is a
+    choice, or none."""
+    try:
+        folders = [path for path in sorted(root.iterdir()) if not path.name.startswith(".")]
+        found = [path for path in folders[:_MOST_FOLDERS] if path.is_dir() and _has_picture(path)]
+        if _has_picture(root):
+            return "" if found else "."
+    except OSError:
+        return ""
+    return f"{found[0]}/" if len(found) == 1 and str(found[0]).isprintable() else ""
+
+
+def _has_picture(folder: Path) -> bool:
+    try:
+        with os.scandir(folder) as entries:
+            names = [entry.name for entry in islice(entries, _MOST_ENTRIES)]
+    except OSError:
+        return False
+    return any(os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES for name in names)
 
 
 def accelerate_config(path: Path | None) -> Path | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
 from collections.abc import Iterator
@@ -13,13 +14,14 @@ from engine.config.environment import (
     accelerate_config,
     find_images,
     free_bytes,
+    likely_folder,
     network_file_system,
     why_not_writable,
 )
 from engine.config.fields import TrainingConfig
 from engine.config.forecast import trained_parameters
 from engine.config.optimizers import OPTIMIZERS
-from engine.config.problems import Problem, error, hint, warning
+from engine.config.problems import Edit, Problem, error, hint, warning
 
 _NOT_YET = ("DEEPSPEED", "FSDP", "MEGATRON_LM", "TP", "XLA", "TPU", "MULTI_XPU", "MULTI_NPU")
 
@@ -31,13 +33,32 @@ def data_folders(context: Context) -> Iterator[Problem]:
             yield from _data_folder(backend)
 
 
+def _no_folder(key: str, given: Path) -> Problem:
+    """The folder is not there: it is misspelt, or an example's where there is another one."""
+    message = f"the folder {given.expanduser().absolute()} does not exist"
+    meant = _alike(given) or likely_folder(Path())
+    if not meant:
+        return error(key, message, "give the folder that holds the photographs")
+    return error(key, message, f"did you mean {meant}?", Edit(key, meant))
+
+
+def _alike(given: Path) -> str:
+    """A folder beside the one given, of nearly its name; empty if there is none."""
+    try:
+        beside = sorted(path.name for path in given.expanduser().parent.iterdir() if path.is_dir())
+    except OSError:
+        return ""
+    names = difflib.get_close_matches(given.name, beside, n=1)
+    return str(given.parent / names[0]) if names and names[0].isprintable() else ""
+
+
 def _data_folder(backend: ImageBackend) -> Iterator[Problem]:
     key = backend_key(backend.id, "instance_data_dir")
     fix = "give the folder that holds the photographs"
     try:
         folder = Path(backend.instance_data_dir).expanduser().absolute()
         if not folder.exists():
-            yield error(key, f"the folder {folder} does not exist", fix)
+            yield _no_folder(key, Path(backend.instance_data_dir))
             return
         if not folder.is_dir():
             yield error(key, f"{folder} is a file, not a folder", fix)

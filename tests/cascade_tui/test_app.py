@@ -113,6 +113,31 @@ async def test_a_malformed_file_is_shown_where_it_breaks_and_read_again_when_men
         await checked_form(pilot)
 
 
+async def test_a_very_long_malformed_line_is_cut_around_the_place_and_leaves_room_for_the_fix():
+    path = Path("long.json")
+    path.write_text('{"a": "' + "x" * 5000 + '", oops' + "y" * 5000)
+    async with open_app(path).run_test(size=(80, 24)) as pilot:
+        screen = pilot.app.screen
+        told = describe_parse_error(path, screen.problem).plain.splitlines()
+        [at] = [number for number, line in enumerate(told) if line.strip() == "^"]
+        assert told[at - 1][told[at].index("^")] == "o"
+        assert all(len(line) < 78 for line in told)
+        assert "edit_text" in {active.binding.action for active in screen.active_bindings.values()}
+        await pilot.press("escape")
+        assert isinstance(pilot.app.screen, RunsScreen)
+
+
+async def test_a_file_that_is_no_text_is_not_offered_for_editing_here():
+    path = Path("noise.toml")
+    path.write_bytes(b"\xff\xfe\x00")
+    async with open_app(path).run_test(size=(80, 24)) as pilot:
+        screen = pilot.app.screen
+        assert isinstance(screen, ParseErrorScreen)
+        offered = {active.binding.action for active in screen.active_bindings.values()}
+        assert "edit_text" not in offered
+        assert "open_editor" in offered
+
+
 async def test_every_key_of_the_form_is_in_its_help_and_in_the_palette():
     app = open_app(write_project(Path()))
     async with app.run_test(size=(80, 24)) as pilot:

@@ -314,3 +314,42 @@ async def test_all_errors_that_can_be_are_mended_with_one_key_and_one_undo_takes
         assert told == "no error has a fix that can be applied by itself"
         await pilot.press("u")
         assert form.draft.document.text() == before
+
+
+async def test_a_search_puts_the_cursor_on_the_first_match_unless_its_own_field_matches():
+    path = write_project(Path())
+    async with open_app(path).run_test(size=(80, 24)) as pilot:
+        form = await checked_form(pilot)
+        fields = form.query_one(FieldList)
+        await go_to(pilot, "diff2flow_enabled")
+        await pilot.press("slash")
+        await write(pilot, "max_train")
+        await until(pilot, lambda: fields.field.key == "max_train_steps")
+        await pilot.press("enter", "escape")
+        await pilot.press("slash")
+        await write(pilot, "steps")
+        await until(pilot, lambda: "/steps" in form._shown_title)
+        assert fields.field.key == "max_train_steps"
+
+
+async def test_a_file_that_was_removed_meanwhile_is_written_again_and_nothing_is_lost():
+    path = write_project(Path())
+    text = path.read_text()
+    async with open_app(path).run_test(size=(80, 24)) as pilot:
+        form = await checked_form(pilot)
+        path.unlink()
+        await pilot.press("w")
+        assert path.read_text() == text
+        await go_to(pilot, "lora_dropout")
+        await pilot.press("enter", "ctrl+u")
+        await write(pilot, "0.5")
+        await pilot.press("enter")
+        path.unlink()
+        await pilot.press("w")
+        assert "lora_dropout = 0.5" in path.read_text()
+        assert not form.draft.is_changed
+        path.unlink()
+        form.draft.set("max_train_steps", None)
+        await pilot.press("L")
+        await until(pilot, lambda: isinstance(pilot.app.screen, LaunchRefused))
+        assert form.draft.is_changed

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from form_pilot import checked_form, open_app, until
+from form_pilot import checked_form, go_to, open_app, until
 from form_project import CONFIG, ENVIRONMENT, write_project
 from textual.widgets import OptionList, Static
 
@@ -134,6 +134,17 @@ async def test_the_launch_that_was_refused_tells_each_error_in_short_and_fetches
             assert "Fetch about 8.7 GB of stabilityai/stable-cascade-prior and stabil" in asked
             await pilot.press("escape")
             assert pilot.app.screen is form
+        await go_to(pilot, "lora_rank")
+        await pilot.press("W")
+        assert isinstance(pilot.app.screen, ConfirmFetch)
+        await pilot.press("escape")
+        write_project(Path(), CONFIG)
+        form.draft.set("pretrained_model_name_or_path", "weights")
+        form.draft.set("pretrained_vae_model_name_or_path", "weights")
+        form.start_check()
+        await until(pilot, lambda: form.is_checked)
+        await pilot.press("W")
+        assert [*pilot.app._notifications][-1].message.startswith("nothing that could be fetched")
 
 
 @pytest.mark.parametrize(

@@ -11,11 +11,11 @@ from textual.pilot import Pilot
 from textual.widgets import Input, Static
 
 from cascade_tui.app import CascadeApp
-from cascade_tui.picture_folders import likely_folder
 from cascade_tui.screens.guide import GuideScreen
 from cascade_tui.screens.help import HelpScreen, describe_keys
 from cascade_tui.screens.welcome import WelcomeScreen
 from cascade_tui.widgets.choice import Choice
+from engine.config.environment import likely_folder
 
 
 @pytest.fixture(autouse=True)

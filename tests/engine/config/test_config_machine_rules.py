@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from engine.config.problems import Edit
+
 
 def test_an_output_dir_under_a_file_is_an_error(files):
     blocked = files.images / "a red barn.jpg" / "x" / "y"
@@ -28,6 +30,25 @@ def test_a_data_folder_that_is_missing_a_file_or_empty_is_an_error(files):
         problem = files.backend_problem("instance_data_dir", instance_data_dir=str(place))
         assert problem.severity == "error"
         assert why in problem.message
+
+
+def test_a_data_folder_that_is_misspelt_or_an_example_s_has_a_fix_where_there_is_no_doubt(
+    files, monkeypatch
+):
+    (files.root / "empty").mkdir()
+    monkeypatch.chdir(files.root / "empty")
+    misspelt = str(files.root / "photografs")
+    problem = files.backend_problem("instance_data_dir", instance_data_dir=misspelt)
+    assert problem.edit == Edit(problem.key, str(files.images))
+    assert problem.fix == f"did you mean {files.images}?"
+    example = {"instance_data_dir": "/data/of/somebody"}
+    problem = files.backend_problem("instance_data_dir", **example)
+    assert problem.edit is None
+    monkeypatch.chdir(files.root)  # which holds one folder of pictures
+    problem = files.backend_problem("instance_data_dir", **example)
+    assert problem.edit == Edit(problem.key, "photographs/")
+    problem = files.backend_problem("instance_data_dir", instance_data_dir="Photograph")
+    assert problem.edit == Edit(problem.key, "photographs")
 
 
 def test_pictures_in_subfolders_and_behind_links_are_found_hidden_folders_are_not(files):
