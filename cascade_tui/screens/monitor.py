@@ -6,9 +6,11 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from rich.text import Text
 from textual import events, on
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
+from textual.content import Content
 from textual.message import Message
 from textual.screen import Screen
 from textual.widgets import Static
@@ -253,7 +255,11 @@ class MonitorScreen(Screen[None]):
 
     def _show_words(self, before: RunSnapshot | None, snapshot: RunSnapshot) -> None:
         """The outcome, the last commands and the last problem, where they changed."""
-        texts = {"#outcome": outcome_text, "#command": command_text, "#notice": notice_text}
+        texts: dict[str, Callable[[RunSnapshot, RunDirectory], Text | Content]] = {
+            "#outcome": outcome_text,
+            "#command": command_text,
+            "#notice": notice_text,
+        }
         for selector, describe in texts.items():
             text = describe(snapshot, self.run)
             if before is None or text != describe(before, self.run):
