@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import ClassVar
 
-from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
+from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
@@ -17,7 +17,11 @@ from cascade_tui.widgets.glyphs import GLYPHS, printable
 from cascade_tui.widgets.shown_keys import shown_key
 from engine.config.problems import Severity
 
-ALERT_STYLES: dict[Severity, str] = {"error": "red", "warning": "yellow", "hint": ""}
+ALERT_STYLES: dict[Severity, str] = {
+    "error": "$text-error",
+    "warning": "$text-warning",
+    "hint": "",
+}
 """The gravest first."""
 
 
@@ -65,16 +69,17 @@ class AlertScreen(ModalScreen[None]):
                 static.update(text)
 
 
-def alerts_text(now: Iterable[Alert], earlier: Iterable[Alert]) -> Text:
+def alerts_text(now: Iterable[Alert], earlier: Iterable[Alert]) -> Content:
     """What holds, with its remedy, and what held before."""
     parts = [_entry(alert, ALERT_STYLES[alert.severity]) for alert in now]
-    parts = parts or [Text(f"{GLYPHS['hint']} nothing to look at now")]
+    parts = parts or [Content(f"{GLYPHS['hint']} nothing to look at now")]
     past = [_entry(alert, "dim") for alert in earlier]
     if past:
-        parts += [Text("\nno more:", style="bold"), *past]
-    return Text("\n").join(parts)
+        parts += [Content.styled("\nno more:", "bold"), *past]
+    return Content("\n").join(parts)
 
 
-def _entry(alert: Alert, style: str) -> Text:
-    text = Text(f"{GLYPHS[alert.severity]} {printable(alert.message)}", style=style)
-    return text.append(f"\n    {printable(alert.fix)}", "dim") if alert.fix else text
+def _entry(alert: Alert, style: str) -> Content:
+    fix = f"\n    {printable(alert.fix)}" if alert.fix else ""
+    text = f"{GLYPHS[alert.severity]} {printable(alert.message)}"
+    return Content.assemble((text, style), (fix, "dim"))

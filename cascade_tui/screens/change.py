@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from rich.text import Text
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Button, Input, Static
 
@@ -105,11 +105,11 @@ class ChangeForm(ModalScreen[LiveChange | None]):
         changes = list(differences(self._current, after))
         self._is_valid = bool(changes) and not problem
         if problem:
-            text = Text(f"{GLYPHS['error']} {printable(problem)}", style="red")
+            text = Content.styled(f"{GLYPHS['error']} {printable(problem)}", "$text-error")
         elif changes:
-            text = Text("\n".join(f"• {printable(str(change))}" for change in changes))
+            text = Content("\n".join(f"• {printable(str(change))}" for change in changes))
         else:
-            text = Text(_UNCHANGED, style="dim")
+            text = Content.styled(_UNCHANGED, "dim")
         self.query_one("#verdict", Static).update(text)
 
     def _read(self) -> LiveChange:

@@ -77,7 +77,7 @@ class ChartScreen(Screen[None]):
     def compose(self) -> ComposeResult:
         """The chart and the keys."""
         yield CHARTS[self._shown].make("chart")
-        yield KeyFooter("chart.left", "chart.smooth", "chart.later", "chart.no_crosshair")
+        yield KeyFooter("chart.left", "chart.right", "chart.smooth", "chart.no_crosshair")
 
     def on_mount(self) -> None:
         """Show what is known."""

@@ -32,9 +32,24 @@ class LogScreen(Screen[None]):
     BINDING_GROUP_TITLE = "Log"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("slash", "search", "Search", key_display="/", id="log.search"),
-        Binding("n", "next(True)", "Next above", id="log.above"),
-        Binding("N", "next(False)", "Next below", show=False, id="log.below"),
-        Binding("e", "level", "Errors", id="log.level"),
+        Binding(
+            "n", "next(True)", "Next above", tooltip="next that was found, above", id="log.above"
+        ),
+        Binding(
+            "N",
+            "next(False)",
+            "Next below",
+            tooltip="next that was found, below",
+            show=False,
+            id="log.below",
+        ),
+        Binding(
+            "e",
+            "level",
+            "Errors",
+            tooltip="errors and warnings, errors only, everything",
+            id="log.level",
+        ),
         Binding("w", "wrap", "Wrap", id="log.wrap"),
         Binding("enter", "fold", "Unfold", id="log.fold"),
         Binding("G,end", "follow", "Follow", key_display="G", id="log.follow"),

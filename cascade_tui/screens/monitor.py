@@ -6,9 +6,11 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from rich.text import Text
 from textual import events, on
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
+from textual.content import Content
 from textual.message import Message
 from textual.screen import Screen
 from textual.widgets import Static
@@ -17,7 +19,7 @@ from cascade_tui.follow.follower import RunFollower
 from cascade_tui.follow.snapshot import RunSnapshot
 from cascade_tui.gpu import GpuReport, GpuSource, GpuWatch
 from cascade_tui.notifying import NotifyBy
-from cascade_tui.screens.monitor_keys import MONITOR_KEYS, MORE_KEYS, STEERING
+from cascade_tui.screens.monitor_keys import MONITOR_KEYS, MORE_KEYS, STEERING, STEERING_IDS
 from cascade_tui.steering import CannotResumeError, NothingRunsError, resume, steer
 from cascade_tui.widgets.alert_strip import AlertStrip
 from cascade_tui.widgets.cache_panel import CachePanel
@@ -253,7 +255,11 @@ class MonitorScreen(Screen[None]):
 
     def _show_words(self, before: RunSnapshot | None, snapshot: RunSnapshot) -> None:
         """The outcome, the last commands and the last problem, where they changed."""
-        texts = {"#outcome": outcome_text, "#command": command_text, "#notice": notice_text}
+        texts: dict[str, Callable[[RunSnapshot, RunDirectory], Text | Content]] = {
+            "#outcome": outcome_text,
+            "#command": command_text,
+            "#notice": notice_text,
+        }
         for selector, describe in texts.items():
             text = describe(snapshot, self.run)
             if before is None or text != describe(before, self.run):
@@ -288,7 +294,9 @@ class MonitorScreen(Screen[None]):
 
     @property
     def hidden_keys(self) -> frozenset[str]:
-        """What the footer leaves out: both keys go on after a pause, one of them is enough."""
+        """What the footer leaves out: what is not allowed, and one of two keys that do the same."""
+        if getattr(self.app, "is_readonly", False):  # our own app has it
+            return STEERING_IDS
         is_paused = self.snapshot is not None and self.snapshot.state.name == "paused"
         return frozenset({"monitor.pause"}) if is_paused else frozenset()
 

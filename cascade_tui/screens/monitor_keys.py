@@ -6,6 +6,11 @@ from textual.binding import Binding, BindingType
 
 STEERING = frozenset({"steer", "pause", "stop", "abort", "change"})
 """Actions that a run which is over does not obey."""
+STEERING_IDS = frozenset(
+    f"monitor.{name}"
+    for name in ("checkpoint", "validate", "pause", "stop", "abort", "change", "resume")
+)
+"""The keys that change a run, by id."""
 MORE_KEYS = (
     "monitor.gallery",
     "monitor.chart",

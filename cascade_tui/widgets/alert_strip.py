@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from rich.text import Text
+from textual.content import Content
 from textual.widgets import Static
 
 from cascade_tui.alerts import Alert, ending_alert, find_alerts
@@ -98,12 +98,12 @@ class AlertStrip(Static):
             driver.flush()
 
 
-def strip_text(alerts: tuple[Alert, ...]) -> Text:
+def strip_text(alerts: tuple[Alert, ...]) -> Content:
     """The gravest of the alerts, and how many there are; empty without any."""
     if not alerts:
-        return Text()
+        return Content()
     first = min(alerts, key=lambda alert: tuple(ALERT_STYLES).index(alert.severity))
     count = "1 alert" if len(alerts) == 1 else f"{len(alerts)} alerts"
     key = shown_key("monitor.alerts", "exclamation_mark")
     text = f"{GLYPHS[first.severity]} {count} ({key}): {printable(first.message)}"
-    return Text(text, style=ALERT_STYLES[first.severity])
+    return Content.styled(text, ALERT_STYLES[first.severity])

@@ -9,7 +9,7 @@ from cascade_tui.follow.reader import BANDS
 from cascade_tui.follow.snapshot import RunSnapshot
 from cascade_tui.widgets.line_chart import SMOOTHING, LineChart, Overlay
 
-_BAND_NAMES = ("clearest", "clear", "noisy", "noisiest")
+_BAND_NAMES = ("clear", "fairly clear", "fairly noisy", "noisy")
 
 
 @dataclass(frozen=True, slots=True)

@@ -230,9 +230,13 @@ class LineChart(RowWidget):
         return Strip([Segment(left + line, frame), words, Segment(rest, frame)])
 
     def _legend(self) -> str:
-        """``loss · V validation``."""
-        names = [self._title, *(f"{o.letter} {o.name}" for o in self._overlays)]
-        return self._separator.join(names)
+        """``loss · V validation``; of many curves the first and the last where room is short."""
+        names = [f"{overlay.letter} {overlay.name}" for overlay in self._overlays]
+        text = self._separator.join([self._title, *names])
+        if len(text) > self.size.width - 6 and len(names) > 2:
+            between = " to " if self._is_ascii else " … "
+            text = f"{self._title}: {names[0]}{between}{names[-1]}"
+        return text
 
     def _facts(self) -> str:
         last = self._series.last
@@ -303,7 +307,7 @@ class LineChart(RowWidget):
         return curves
 
     def _draw_empty(self, width: int, height: int) -> list[Strip]:
-        text = self._empty if not len(self._series) else "only NaN or infinite values so far"
+        text = self._empty if not len(self._series) else "only NaN or inf so far"
         middle = Strip([Segment(text[:width].center(width), self._style("axis"))], width)
         return [middle if y == height // 2 else Strip.blank(width) for y in range(height)]
 

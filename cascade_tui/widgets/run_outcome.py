@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from rich.text import Text
+from textual.content import Content
 
 from cascade_tui.follow.snapshot import Notice, RunSnapshot, SentCommand
 from cascade_tui.widgets.glyphs import GLYPHS
@@ -112,17 +113,17 @@ def _command(command: SentCommand, *, is_alive: bool) -> str:
     return ": ".join(part for part in (command.command, state, command.message) if part)
 
 
-def notice_text(snapshot: RunSnapshot, _run: RunDirectory) -> Text:
+def notice_text(snapshot: RunSnapshot, _run: RunDirectory) -> Content:
     """The newest problem with its remedy, or why nothing can be read; empty without any.
 
     A problem that ended the run is part of the outcome instead.
     """
     if snapshot.trouble:
-        return Text(f"{GLYPHS['error']} {snapshot.trouble}", style="red")
+        return Content.styled(f"{GLYPHS['error']} {snapshot.trouble}", "$text-error")
     if not snapshot.notices or (snapshot.state.name in _BROKEN and _cause(snapshot)):
-        return Text()
+        return Content()
     notice = snapshot.notices[-1]
     glyph = GLYPHS["error" if notice.severity == "error" else "warning"]
-    style = "red" if notice.severity == "error" else "yellow"
-    text = Text.assemble((f"{glyph} {notice.message}", style))
-    return text.append(f" — {notice.fix}") if notice.fix else text
+    style = "$text-error" if notice.severity == "error" else "$text-warning"
+    fix = f" — {notice.fix}" if notice.fix else ""
+    return Content.assemble((f"{glyph} {notice.message}", style), fix)

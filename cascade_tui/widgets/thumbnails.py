@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from dataclasses import dataclass
 
 from rich.segment import Segment
@@ -11,7 +12,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from cascade_tui.follow.snapshot import Picture, RunSnapshot
-from cascade_tui.widgets.glyphs import fit
+from cascade_tui.widgets.glyphs import fit, printable
 from cascade_tui.widgets.shelf import Shelf, drawing_as_text
 from cascade_tui.widgets.shown_keys import shown_key
 from cascade_tui.widgets.tiles import Drawing, Tile, TileCache
@@ -138,7 +139,9 @@ class Thumbnails(Widget):
             return [Segment(fit(name, view.columns))]
         if tile is None or tile.problem:
             text = "not made yet" if tile is None else tile.problem
-            return [Segment(fit(text if y == 1 else "", view.columns), Style(dim=True))]
+            lines = textwrap.wrap(printable(text), max(1, view.columns))
+            line = lines[y - 1] if y <= len(lines) else ""
+            return [Segment(fit(line, view.columns), Style(dim=True))]
         row = tile.rows[y - 1] if y <= len(tile.rows) else ()
         missing = view.columns - (tile.columns if row else 0)
         return [*row, Segment(" " * missing)]

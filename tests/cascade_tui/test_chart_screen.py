@@ -58,11 +58,11 @@ async def test_every_chart_of_a_run_is_shown_in_turn(run):
             await pilot.pause()
         for kind, title in zip(CHARTS.values(), titles, strict=True):
             assert kind.title in title
-        assert "4 noisiest" in titles[1]
+        assert "4 noisy" in titles[1]
         assert "loss" in chart.plain.splitlines()[0]
         await pilot.press("left_square_bracket")
         await pilot.pause()
-        assert "waited for data" in chart.plain.splitlines()[0]
+        assert "loader wait" in chart.plain.splitlines()[0]
 
 
 async def test_the_crosshair_reads_the_curves_and_is_seen_in_the_monitor_too(run):

@@ -13,6 +13,7 @@ from textual.pilot import Pilot
 from cascade_tui.app import CascadeApp
 from cascade_tui.screens.gallery import GalleryScreen, PictureGrid
 from cascade_tui.screens.picture import PictureScreen
+from cascade_tui.widgets.thumbnails import Thumbnails
 from tests.cascade_tui.run_fixture import Kind, write_run
 
 
@@ -93,6 +94,24 @@ async def test_o_without_a_desktop_says_how_to_get_at_the_picture(
         await until(pilot, lambda: bool(app._notifications))
         [told] = [notification.message for notification in app._notifications]
         assert told == "there is no desktop here to open it on; y copies its path"
+
+
+async def test_the_monitor_tells_why_a_picture_is_not_shown_within_its_width():
+    run = write_run(Path("shiba-lora"), "running")
+    (run.validation_dir(500) / "portrait-42.png").unlink()
+    app = CascadeApp(run_directory=run.root)
+    async with app.run_test(size=(48, 40)) as pilot:
+
+        def rows() -> list[str]:
+            return [
+                row.text[:20]
+                for part in app.screen.query(Thumbnails)
+                for row in map(part.render_line, range(part.size.height))
+            ]
+
+        await until(pilot, lambda: any("gone" in row for row in rows()))
+        told = " ".join(" ".join(rows()).split())
+        assert "the file is" in told  # and "gone" in the row below
 
 
 async def test_without_pictures_it_says_when_they_come():

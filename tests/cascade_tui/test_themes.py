@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
 from form_pilot import checked_form, open_app, until
 from form_project import ENVIRONMENT, write_project
+from rich.segment import Segment
 from textual.color import Color
 from textual.widgets import Static
 
@@ -14,6 +16,7 @@ from cascade_tui import cli
 from cascade_tui.app import CascadeApp
 from cascade_tui.screens.monitor import MonitorScreen
 from cascade_tui.themes import THEMES, ansi_colours, theme_file
+from engine.run.events import EventWriter
 from engine.run.paths import RunDirectory
 from tests.cascade_tui.run_fixture import write_run
 
@@ -101,3 +104,27 @@ async def test_read_only_saves_no_config_and_commands_no_run():
         assert sum("would change" in notice.message for notice in app._notifications) >= 5
     assert path.read_bytes() == before
     assert not run.control.exists()
+
+
+@pytest.mark.parametrize("theme", THEMES)
+async def test_alerts_problems_and_outcomes_can_be_read_in_every_theme(theme: str, tmp_path: Path):
+    run = write_run(tmp_path / "shiba", "running")
+    with EventWriter(run.events) as writer:
+        writer.emit("problem", severity="error", message="a broken tooth", fix="a dentist")
+    app = CascadeApp(run_directory=run.root, theme=theme)
+    async with app.run_test(size=(160, 24)) as pilot:
+
+        def words() -> list[Segment]:
+            """All that stands in the line of news, once it is there."""
+            parts = app.screen.query("AlertStrip, #notice")
+            rows = [row for part in parts for row in part.render_lines(part.size.region)]
+            return [segment for row in rows for segment in row if segment.text.strip()]
+
+        async with asyncio.timeout(30):
+            while not {"▲", "✖"} <= {word.text.strip()[0] for word in words()}:
+                await pilot.pause(0.02)
+        for word in words():
+            style = word.style
+            assert style is not None
+            ink, paper = (Color.from_rich_color(c) for c in (style.color, style.bgcolor))
+            assert _contrast(ink, paper) >= 4.5, word.text

@@ -49,3 +49,15 @@ async def test_the_footer_of_the_monitor_fills_its_line_and_ends_with_the_way_ou
         await pilot.resize_terminal(width, 24)
         await until(pilot, lambda: line() == expected)
         assert all(key.region.right <= width for key in app.screen.query(FooterKey))
+
+
+async def test_read_only_the_footer_offers_nothing_that_changes_the_run(tmp_path: Path) -> None:
+    app = CascadeApp(run_directory=write_run(tmp_path / "shiba", "running").root, is_readonly=True)
+
+    def offered() -> list[str]:
+        return [key.description for key in app.screen.query(FooterKey)]
+
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: "Gallery" in offered())
+        assert not {"Checkpoint", "Pause", "Stop…", "Abort…", "Change…"} & {*offered()}
+        assert offered()[-2:] == ["Help", "Quit"]

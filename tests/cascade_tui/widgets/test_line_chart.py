@@ -98,7 +98,7 @@ async def test_a_series_of_nan_alone_is_no_error() -> None:
     app = ChartApp()
     async with app.run_test(size=(30, 5)):
         app.chart.show(series_of([math.nan, math.inf]))
-        assert "no finite value" in text_of(app.chart)[2]
+        assert "only NaN or inf so far" in text_of(app.chart)[2]
 
 
 async def test_ascii_marks_stand_in_where_there_is_no_utf8() -> None:
@@ -170,6 +170,21 @@ async def test_an_overlay_is_told_by_its_letter_and_named_in_the_legend() -> Non
         assert any("V" in row for row in plot)
         app.chart.show(series_of(falling), overlays=[Overlay("V", "validation", Series())])
         assert "V" not in app.chart.plain
+
+
+@pytest.mark.parametrize(
+    ("width", "expected"),
+    [(80, "loss · 1 clear · 2 hazy · 3 noisy"), (34, "loss: 1 clear … 3 noisy")],
+)
+async def test_a_legend_without_room_names_the_first_and_the_last(
+    width: int, expected: str
+) -> None:
+    app = ChartApp(is_framed=True)
+    async with app.run_test(size=(width, 12)):
+        names = enumerate(("clear", "hazy", "noisy"), start=1)
+        overlays = [Overlay(str(n), name, series_of([0.5] * 40)) for n, name in names]
+        app.chart.show(series_of([1.0] * 40), overlays=overlays)
+        assert f" {expected} " in app.chart.plain.splitlines()[0]
 
 
 @pytest.mark.parametrize(("value", "expected"), [("1", True), ("0", False), ("", False)])
