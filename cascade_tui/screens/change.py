@@ -105,7 +105,7 @@ class ChangeForm(ModalScreen[LiveChange | None]):
         changes = list(differences(self._current, after))
         self._is_valid = bool(changes) and not problem
         if problem:
-            text = Text(f"{GLYPHS['error']} {printable(problem)}", style="red")
+            text = Text.assemble((f"{GLYPHS['error']} {printable(problem)}", "red"))
         elif changes:
             text = Text("\n".join(f"• {printable(str(change))}" for change in changes))
         else:

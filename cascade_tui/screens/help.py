@@ -15,10 +15,10 @@ from textual.widgets import Static
 from cascade_tui.widgets.shown_keys import shown_key
 
 _SIGNS = """\
-✖ error: a run cannot start      ▲ warning: it can, but look      · hint
-• differs from the default       (--set) given on the command line
+✖ error: a run cannot start    ▲ warning: it can, but look    · hint
+• differs from the default     (--set) given on the command line
 
-Other keys: `cascade-tui keys --example` shows the file they stand in.
+Other keys: `cascade-tui keys --example` shows the file for them.
 """
 
 

@@ -100,4 +100,4 @@ def strip_text(alerts: tuple[Alert, ...]) -> Text:
     count = "1 alert" if len(alerts) == 1 else f"{len(alerts)} alerts"
     key = shown_key("monitor.alerts", "exclamation_mark")
     text = f"{GLYPHS[first.severity]} {count} ({key}): {printable(first.message)}"
-    return Text(text, style=ALERT_STYLES[first.severity])
+    return Text.assemble((text, ALERT_STYLES[first.severity]))  # a whole Text has CSS's yellow

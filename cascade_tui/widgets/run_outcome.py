@@ -89,7 +89,7 @@ def notice_text(snapshot: RunSnapshot, _run: RunDirectory) -> Text:
     A problem that ended the run is part of the outcome instead.
     """
     if snapshot.trouble:
-        return Text(f"{GLYPHS['error']} {snapshot.trouble}", style="red")
+        return Text.assemble((f"{GLYPHS['error']} {snapshot.trouble}", "red"))
     if not snapshot.notices or (snapshot.state.name in _BROKEN and _cause(snapshot)):
         return Text()
     notice = snapshot.notices[-1]
