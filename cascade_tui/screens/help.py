@@ -12,10 +12,10 @@ from textual.screen import Screen
 from cascade_tui.screens.text_panel import TextPanel
 
 _SIGNS = """\
-✖ error: a run cannot start      ▲ warning: it can, but look      · hint
-• differs from the default       (--set) given on the command line
+✖ error: a run cannot start    ▲ warning: it can, but look    · hint
+• differs from the default     (--set) given on the command line
 
-Other keys: `cascade-tui keys --example` shows the file they stand in.
+Other keys: `cascade-tui keys --example` shows the file for them.
 """
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -117,11 +116,3 @@ async def test_the_monitor_tells_why_a_picture_is_not_shown_within_its_width():
 async def test_without_pictures_it_says_when_they_come():
     async with _app("empty").run_test(size=(80, 24)) as pilot:
         assert "the first come with the first validation" in (await _opened(pilot)).plain
-
-
-@pytest.mark.parametrize("size", [(80, 24), (120, 36), (200, 50)], ids=lambda s: f"{s[0]}x{s[1]}")
-def test_gallery_looks(snap_compare: Callable[..., bool], size: tuple[int, int]) -> None:
-    async def opened(pilot: Pilot[int]) -> None:
-        await _opened(pilot)
-
-    assert snap_compare(_app(), terminal_size=size, run_before=opened)

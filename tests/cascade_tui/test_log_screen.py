@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -81,12 +80,3 @@ async def test_it_follows_until_one_goes_up_and_again_from_the_end():
         assert not view.is_following
         await pilot.press("G")
         assert "new line" in view.plain
-
-
-@pytest.mark.parametrize("size", [(80, 24), (120, 36), (200, 50)], ids=lambda s: f"{s[0]}x{s[1]}")
-def test_log_looks(snap_compare: Callable[..., bool], size: tuple[int, int]) -> None:
-    async def opened(pilot: Pilot[int]) -> None:
-        await _opened(pilot)
-        await pilot.pause()
-
-    assert snap_compare(_app(), terminal_size=size, run_before=opened)
