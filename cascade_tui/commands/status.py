@@ -165,7 +165,7 @@ def report(run: RunDirectory, *, now: float | None = None) -> dict[str, Any]:
         "pid": state.pid,
         "loss": loss if loss is not None and math.isfinite(loss) else None,
         "images_per_second": last.get("images_per_second"),
-        "seconds_left": _seconds_left(steps, state.max_train_steps) if state.is_alive else None,
+        "seconds_left": _seconds_left(events, state.max_train_steps) if state.is_alive else None,
         "heartbeat_age_seconds": state.heartbeat_age_seconds,
         "checkpoints": list(run.checkpoint_steps()),
         "message": state.message,
@@ -194,12 +194,12 @@ def describe_report(facts: dict[str, Any]) -> str:
     return f"{facts['run']}: {', '.join(words)}"
 
 
-def _seconds_left(steps: list[dict[str, Any]], max_train_steps: int | None) -> float | None:
+def _seconds_left(events: list[dict[str, Any]], max_train_steps: int | None) -> float | None:
+    """At the pace since the last interruption: a pause says nothing of it."""
     from cascade_tui.headless_view import Pace
 
-    pace = Pace()
-    pace.max_train_steps = max_train_steps
-    for event in steps:
+    pace = Pace(max_train_steps=max_train_steps)
+    for event in events:
         pace.note(event)
     left = pace.seconds_left
     return None if left is None else round(left, 1)
