@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from cascade_tui.arguments import UsageError, add_config_options, overrides
 from cascade_tui.exit_codes import OK, USAGE
+from cascade_tui.streams import wrapped
 
 if TYPE_CHECKING:
     from cascade_tui.arguments import Subparsers
@@ -72,9 +73,9 @@ def _as_text(project: Project) -> str:
         key = f"{problem.key}: " if problem.key else ""
         where = f"  ({problem.where})" if problem.where else ""
         glyph = _GLYPHS[problem.severity]
-        lines.append(f"{glyph} {problem.severity}: {key}{problem.message}{where}")
+        lines.append(wrapped(f"{glyph} {problem.severity}: {key}{problem.message}{where}", 4))
         if problem.fix:
-            lines.append(f"    fix: {problem.fix}")
+            lines.append(wrapped(f"    fix: {problem.fix}", 9))
     ready = "ready to launch" if project.is_valid else "not ready"
     lines.append(f"{project.path}: {verdict(project.problems)}; {ready}")
     return "\n".join(lines)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -32,6 +33,8 @@ from cascade_tui.doctor.software import (
     requirements,
     torch_cuda,
 )
+from tests.cascade_tui.test_cli import CLI
+from tests.pty_terminal import Terminal
 
 GIB = 1 << 30
 H100 = Card("NVIDIA H100", 80 * GIB, 79 * GIB, (9, 0), 0)
@@ -218,6 +221,15 @@ def test_the_memory_that_a_job_is_left_counts_if_it_is_less(tmp_path):
         "4.0 GB of memory left to this job or container",
     )
     assert found(check_memory(tmp_path / "meminfo", None)) == [("memory", "ok")]
+
+
+def test_in_a_terminal_lines_are_broken_between_words_and_indented():
+    with Terminal([*CLI, "doctor"], (60, 60), {"CASCADE_TUI_NOTIFY": "mail"}) as terminal:
+        text = terminal.shows(r"(?m)^(\d+ (error|warning)|nothing is wrong)")
+    told = (
+        "warning  notify: CASCADE_TUI_NOTIFY=mail: expected off,\n         bell, desktop: the app"
+    )
+    assert told in re.sub(r" +$", "", text, flags=re.MULTILINE)
 
 
 def test_the_token_is_said_to_be_there_and_never_shown(tmp_path, monkeypatch):
