@@ -8,6 +8,7 @@ import math
 import shutil
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -55,7 +56,8 @@ def run(args: argparse.Namespace) -> int:
     root = Path(args.path)
     if not root.exists():
         raise UsageError(f"there is no folder {root}")
-    runs = [RunDirectory(root)] if RunDirectory(root).exists() else list(find_runs(root))
+    is_one = RunDirectory(root).exists()
+    runs = [RunDirectory(root)] if is_one else _readable(find_runs(root))
     if not runs:
         raise UsageError(_without_runs(root))
     in_place = args.watch and not args.json and not args.lines and can_rewrite()
@@ -72,6 +74,19 @@ def run(args: argparse.Namespace) -> int:
         if not running:
             return _exit_code([reports[number] for number in watched])
         time.sleep(pause)
+
+
+def _readable(runs: Iterable[RunDirectory]) -> list[RunDirectory]:
+    """Those of several that can be looked at; the others are told once, on stderr."""
+    found = []
+    for run in runs:
+        try:
+            report(run)
+        except OSError as error:
+            print(f"cascade-tui: {error.filename}: {error.strerror}", file=sys.stderr)
+        else:
+            found.append(run)
+    return found
 
 
 def _without_runs(root: Path) -> str:

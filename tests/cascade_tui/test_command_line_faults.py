@@ -115,6 +115,31 @@ def test_a_run_that_is_over_has_no_seconds_left(tmp_path):
     assert report["images_per_second"] == 3.125
 
 
+def test_a_run_that_cannot_be_read_does_not_hide_the_others(tmp_path):
+    over_run(tmp_path / "good")
+    bad = over_run(tmp_path / "bad")
+    bad.status.unlink()
+    bad.status.mkdir()
+    result = cli("status", tmp_path)
+    assert result.returncode == 0
+    assert result.stdout.startswith(f"{tmp_path / 'good'}: finished")
+    assert result.stderr == f"cascade-tui: {bad.status}: Is a directory\n"
+
+
+def test_a_folder_that_may_not_be_looked_into_does_not_hide_the_others(tmp_path):
+    over_run(tmp_path / "good")
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o000)
+    try:
+        if os.access(closed, os.X_OK):
+            pytest.skip("root may look anywhere")
+        result = cli("status", tmp_path)
+    finally:
+        closed.chmod(0o700)
+    assert result.returncode == 0
+    assert result.stdout.startswith(f"{tmp_path / 'good'}: finished")
+
+
 def test_logs_of_a_run_that_has_not_written_any_say_so(tmp_path):
     result = cli("logs", write_run(tmp_path / "run", "empty").root)
     assert (result.returncode, result.stdout) == (0, "")
