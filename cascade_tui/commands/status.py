@@ -71,6 +71,9 @@ def run(args: argparse.Namespace) -> int:
         watched = watched or (running if len(runs) > 1 else [0])
         if not args.watch:
             return exit_codes.OK
+        for directory in runs:
+            if not running and not directory.root.is_dir():
+                print(f"cascade-tui: {directory.root} is not there any more", file=sys.stderr)
         if not running:
             return _exit_code([reports[number] for number in watched])
         time.sleep(pause)
