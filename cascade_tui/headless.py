@@ -145,6 +145,9 @@ def exit_code_of(state: RunState) -> int:
 
 def report_end(run: RunDirectory, state: RunState) -> None:
     """Say on stderr how it ended; after a failure, with the console's last lines."""
+    if not run.root.is_dir():
+        _tell(f"{run.root} is not there any more: it was moved or deleted meanwhile")
+        return
     if state.name in ("failed", "lost", "lost-at-reboot"):
         tail = read_tail(run.console_log, _CONSOLE_TAIL_BYTES).decode(errors="replace")
         lines = tail.splitlines()[-_NUM_CONSOLE_LINES:]

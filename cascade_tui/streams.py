@@ -25,6 +25,24 @@ def tolerate_signs() -> None:
         sys.stdout.reconfigure(errors="backslashreplace")
 
 
+def wrapped(line: str, indent: int) -> str:
+    """A line for stdout: in a terminal broken between words, the rest indented; else as it is."""
+    if not sys.stdout.isatty():
+        return line
+    import shutil
+    import textwrap
+
+    return textwrap.fill(
+        line,
+        max(40, shutil.get_terminal_size().columns - 1),
+        subsequent_indent=" " * indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+        replace_whitespace=False,
+        drop_whitespace=True,
+    )
+
+
 def silence(stream: TextIO) -> None:
     """Have what is still to be written go nowhere: Python would complain while flushing at exit."""
     null = os.open(os.devnull, os.O_WRONLY)

@@ -85,7 +85,10 @@ def leave_command(
         print(f"cascade-tui: {error}", file=sys.stderr)
         return exit_codes.USAGE
     except OSError as error:
-        print(f"cascade-tui: cannot leave the command: {error}", file=sys.stderr)
+        print(
+            f"cascade-tui: cannot leave the command: {error.filename}: {error.strerror}",
+            file=sys.stderr,
+        )
         return exit_codes.COULD_NOT_LAUNCH
     if wait:
         return _wait(directory, name, identity, EventReader(directory.events, offset=size))

@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING
 
 from cascade_tui import exit_codes
 from cascade_tui.arguments import add_config_options, config_path, existing_config, overrides
+from cascade_tui.streams import wrapped
 
 if TYPE_CHECKING:
     from cascade_tui.arguments import Subparsers
     from cascade_tui.doctor.findings import Finding
+
+_INDENT = 9
 
 
 def add_parser(subparsers: Subparsers) -> None:
@@ -78,8 +81,9 @@ def _diagnose(path: Path | None, changes: list[str]) -> Iterator[Finding]:
 
 
 def _as_text(finding: Finding) -> str:
-    line = f"{finding.level:<8} {finding.check}: {finding.message}"
-    return f"{line}\n         fix: {finding.fix}" if finding.fix else line
+    line = wrapped(f"{finding.level:<8} {finding.check}: {finding.message}", _INDENT)
+    fix = wrapped(f"{'':<{_INDENT}}fix: {finding.fix}", _INDENT + len("fix: "))
+    return f"{line}\n{fix}" if finding.fix else line
 
 
 def _verdict(findings: list[Finding]) -> str:

@@ -6,7 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from cascade_tui.arguments import UsageError, existing_run
-from cascade_tui.tools import run_tool
+from cascade_tui.tools import check_step, run_tool
 
 if TYPE_CHECKING:
     from cascade_tui.arguments import Subparsers
@@ -47,13 +47,12 @@ def add_parser(subparsers: Subparsers) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Export; returns 0, or 2 with the reason on stderr."""
-    if args.step is not None and not args.step.isdecimal():
-        raise UsageError(f"--step {args.step}: expected a step's number")
     run = existing_run(args.run)
     if args.push:
         _check_push(run, args.hub_model_id)
     elif args.hub_model_id:
         raise UsageError("--hub-model-id says where --push goes: add --push")
+    check_step(run, args.step)
     request = {
         "run": str(run.root),
         "step": args.step,

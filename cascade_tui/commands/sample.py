@@ -6,7 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from cascade_tui.arguments import UsageError, existing_run, number, whole_number
-from cascade_tui.tools import run_tool
+from cascade_tui.tools import check_step, run_tool
 
 if TYPE_CHECKING:
     from cascade_tui.arguments import Subparsers
@@ -55,16 +55,16 @@ def add_parser(subparsers: Subparsers) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Draw; returns 0, or 2 with the reason on stderr."""
-    if args.step is not None and not args.step.isdecimal():
-        raise UsageError(f"--step {args.step}: expected a step's number")
     _check_settings(args)
     keys = (
         "prompts", "negative", "step", "base", "seed", "num_seeds", "steps", "guidance",
         "resolution", "decoder",
     )  # fmt: skip
     request = {key: getattr(args, key) for key in keys}
-    run_root = str(existing_run(args.run).root)
-    return run_tool("sample", request | {"run": run_root, "target": args.to})
+    run = existing_run(args.run)
+    if not args.base:
+        check_step(run, args.step)
+    return run_tool("sample", request | {"run": str(run.root), "target": args.to})
 
 
 def _check_settings(args: argparse.Namespace) -> None:

@@ -7,6 +7,7 @@ import json
 import shutil
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -54,7 +55,8 @@ def run(args: argparse.Namespace) -> int:
     root = Path(args.path)
     if not root.exists():
         raise UsageError(f"there is no folder {root}")
-    runs = [RunDirectory(root)] if RunDirectory(root).exists() else list(find_runs(root))
+    is_one = RunDirectory(root).exists()
+    runs = [RunDirectory(root)] if is_one else _readable(find_runs(root))
     if not runs:
         raise UsageError(_without_runs(root))
     in_place = args.watch and not args.json and not args.lines and can_rewrite()
@@ -68,9 +70,25 @@ def run(args: argparse.Namespace) -> int:
         watched = watched or (running if len(runs) > 1 else [0])
         if not args.watch:
             return exit_codes.OK
+        for directory in runs:
+            if not running and not directory.root.is_dir():
+                print(f"cascade-tui: {directory.root} is not there any more", file=sys.stderr)
         if not running:
             return _exit_code([reports[number] for number in watched])
         time.sleep(pause)
+
+
+def _readable(runs: Iterable[RunDirectory]) -> list[RunDirectory]:
+    """Those of several that can be looked at; the others are told once, on stderr."""
+    found = []
+    for run in runs:
+        try:
+            report(run)
+        except OSError as error:
+            print(f"cascade-tui: {error.filename}: {error.strerror}", file=sys.stderr)
+        else:
+            found.append(run)
+    return found
 
 
 def _without_runs(root: Path) -> str:
@@ -164,7 +182,7 @@ def report(run: RunDirectory, *, now: float | None = None) -> dict[str, Any]:
         "pid": state.pid,
         "loss": finite(last.get("loss"), None),
         "images_per_second": finite(last.get("images_per_second"), None),
-        "seconds_left": _seconds_left(steps, state.max_train_steps) if state.is_alive else None,
+        "seconds_left": _seconds_left(events, state.max_train_steps) if state.is_alive else None,
         "heartbeat_age_seconds": state.heartbeat_age_seconds,
         "checkpoints": list(run.checkpoint_steps()),
         "message": state.message,
@@ -193,12 +211,12 @@ def describe_report(facts: dict[str, Any]) -> str:
     return f"{facts['run']}: {', '.join(words)}"
 
 
-def _seconds_left(steps: list[dict[str, Any]], max_train_steps: int | None) -> float | None:
+def _seconds_left(events: list[dict[str, Any]], max_train_steps: int | None) -> float | None:
+    """At the pace since the last interruption: a pause says nothing of it."""
     from cascade_tui.headless_view import Pace
 
-    pace = Pace()
-    pace.max_train_steps = max_train_steps
-    for event in steps:
+    pace = Pace(max_train_steps=max_train_steps)
+    for event in events:
         pace.note(event)
     left = pace.seconds_left
     return None if left is None else round(left, 1)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from cascade_tui.arguments import UsageError, add_config_options, overrides
 from cascade_tui.exit_codes import OK, USAGE
+from cascade_tui.streams import wrapped
 
 if TYPE_CHECKING:
     from cascade_tui.arguments import Subparsers
@@ -88,11 +89,12 @@ def _as_text(project: Project, forecast: Forecast | None) -> str:
         key = f"{problem.key}: " if problem.key else ""
         where = f"  ({problem.where})" if problem.where else ""
         glyph = _GLYPHS[problem.severity]
-        lines.append(f"{glyph} {problem.severity}: {key}{problem.message}{where}")
+        lines.append(wrapped(f"{glyph} {problem.severity}: {key}{problem.message}{where}", 4))
         if problem.fix:
-            lines.append(f"    fix: {problem.fix}")
-        lines += [f"      {line}" for line in problem.details]
-    lines += [f"{name}: {words}" for name, words in (long_lines(forecast) if forecast else [])]
+            lines.append(wrapped(f"    fix: {problem.fix}", 9))
+        lines += [wrapped(f"      {line}", 8) for line in problem.details]
+    told = long_lines(forecast) if forecast else []
+    lines += [wrapped(f"{name}: {words}", 4) for name, words in told]
     ready = "ready to launch" if project.is_valid else "not ready"
     lines.append(f"{project.path}: {verdict(project.problems)}; {ready}")
     return "\n".join(lines)

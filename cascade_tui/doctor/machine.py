@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from cascade_tui.doctor.calling import check_notify, check_tmux
 from cascade_tui.doctor.findings import Finding, error, ok, warning
 from engine.config.environment import (
     accelerate_config,
@@ -49,8 +50,40 @@ def check_disk(check: str, folder: Path) -> Iterator[Finding]:
         yield ok(check, told)
 
 
-def check_memory(path: Path = Path("/proc/meminfo")) -> Iterator[Finding]:
-    """There is memory to read the weights into."""
+def memory_limit(
+    groups: Path = Path("/proc/self/cgroup"), root: Path = Path("/sys/fs/cgroup")
+) -> int | None:
+    """Bytes that a job or a container leaves its processes still; None without a limit."""
+    try:
+        match = re.search(r"^0::(.*)$", groups.read_text(errors="replace"), re.MULTILINE)
+    except OSError:
+        return None  # not Linux
+    left: list[int] = []
+    folder = root / (match[1].strip("/") if match else "")
+    for level in [folder, *folder.parents]:
+        if not level.is_relative_to(root):
+            break
+        try:
+            limit = (level / "memory.max").read_text().strip()
+            used = int((level / "memory.current").read_text()) - _file_cache(level)
+        except (OSError, ValueError):
+            continue  # the root has no limit
+        if limit.isdecimal():
+            left.append(max(0, int(limit) - used))
+    return min(left, default=None)
+
+
+def _file_cache(group: Path) -> int:
+    """Bytes of files that a group has read and that make room when it needs some."""
+    try:
+        text = (group / "memory.stat").read_text()
+    except OSError:
+        return 0
+    return sum(map(int, re.findall(r"^(?:in)?active_file (\d+)$", text, re.MULTILINE)))
+
+
+def check_memory(path: Path = Path("/proc/meminfo"), limit: int | None = None) -> Iterator[Finding]:
+    """There is memory to read the weights into; a job's `limit` counts if it is lower."""
     try:
         match = re.search(
             r"^MemAvailable:\s*(\d+) kB", path.read_text(errors="replace"), re.MULTILINE
@@ -59,9 +92,12 @@ def check_memory(path: Path = Path("/proc/meminfo")) -> Iterator[Finding]:
         return  # not Linux
     if match is None:
         return
-    gigabytes = int(match[1]) * 1024 / _GB
-    told = f"{gigabytes:.1f} GB of memory available"
-    if gigabytes < 8:
+    available = int(match[1]) * 1024
+    told = f"{available / _GB:.1f} GB of memory available"
+    if limit is not None and limit < available:
+        told = f"{limit / _GB:.1f} GB of memory left to this job or container"
+        available = limit
+    if available < 8 * _GB:
         yield warning("memory", told, "16 GB are wanted to load the 3.6B prior; close something")
     else:
         yield ok("memory", told)
@@ -186,13 +222,16 @@ def check_machine(folder: Path) -> Iterator[Finding]:
     hub = hub_cache()
     if _disk_of(hub) != _disk_of(folder):
         yield from check_disk("disk of the hub cache", hub)
-    yield from check_memory()
+    yield from check_memory(limit=memory_limit())
     yield from check_shared_memory()
     yield from check_open_files()
     yield from check_locale()
     is_terminal = sys.stdin.isatty() and sys.stdout.isatty()
     columns, rows = shutil.get_terminal_size()
     yield from check_terminal(is_terminal=is_terminal, size=(columns, rows))
+    if is_terminal:
+        yield from check_tmux()
+    yield from check_notify()
     yield from check_hub()
     yield from check_accelerate()
 

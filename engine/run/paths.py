@@ -108,11 +108,15 @@ def find_runs(root: Path, *, max_depth: int = 3) -> Iterator[RunDirectory]:
     `meta.json`: a folder that merely holds somebody's `config.toml` does not.
     """
     run = RunDirectory(root)
-    if (
-        run.status.is_file()
-        or run.events.is_file()
-        or (run.meta.is_file() and run.config.is_file())
-    ):
+    try:
+        is_run = (
+            run.status.is_file()
+            or run.events.is_file()
+            or (run.meta.is_file() and run.config.is_file())
+        )
+    except PermissionError:
+        return  # a folder we may not look into holds no run that we could show
+    if is_run:
         yield run
         return
     if max_depth == 0:

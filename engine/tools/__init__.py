@@ -16,11 +16,17 @@ Request = Mapping[str, Any]
 
 def run_tool(work: Callable[[Request], None]) -> int:
     """Do the work of the request in argv; returns the exit code: 2 for a fault of the input."""
+    from engine.training.checkpoint import CheckpointError
+
     for chatty in ("torch.utils._pytree", "torchao"):  # warnings of their own deprecations
         logging.getLogger(chatty).setLevel(logging.ERROR)
     try:
         work(json.loads(sys.argv[1]))
-    except (ValueError, OSError) as fault:  # our errors are ValueErrors that say what, where, fix
+    except (ValueError, CheckpointError) as fault:  # ours say what, where, and the fix
         print(f"cascade-tui: {fault}", file=sys.stderr)
+        return 2
+    except OSError as fault:
+        where = f"{fault.filename}: " if fault.filename else ""
+        print(f"cascade-tui: {where}{fault.strerror or fault}", file=sys.stderr)
         return 2
     return 0

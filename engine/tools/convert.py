@@ -34,6 +34,8 @@ def convert(request: Request) -> None:
         other = "hub" if model.is_single_file else "single-file"
         write_full_model(target, model, fmt or other)
         return
+    if source.is_dir() and not any(source.glob("*.safetensors")):
+        raise AdapterError(f"{source} holds neither a prior nor an adapter: no .safetensors file")
     if fmt is None or fmt in FORMATS:
         raise AdapterError(
             f"{source} is an adapter: say --to {', '.join(ADAPTER_FORMATS)}, or fold it into its "
@@ -44,9 +46,13 @@ def convert(request: Request) -> None:
     for config in configs:
         try:
             convert_adapter(source, target, fmt, config, base=base)
-        except AdapterError:
-            if config is configs[-1] or target.exists():
+        except AdapterError as fault:
+            if prior is not None or target.exists():
                 raise
+            if config is configs[-1]:
+                raise AdapterError(
+                    f"{fault}. Of no published shape? Name its prior's config.json with --prior"
+                ) from fault
         else:
             return
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from cascade_tui.cli import COMMANDS
+from cascade_tui.commands.status import report
 from engine.run.control import pending
 from engine.run.events import EventWriter
 from engine.run.paths import RunDirectory
@@ -163,6 +164,18 @@ def test_status_as_json_is_one_object_a_run_with_finite_numbers_only(tmp_path):
         False,
     )
     assert (second["state"], second["exit_code"], second["loss"]) == ("stopped", 130, 0.25)
+
+
+def test_the_time_left_after_a_pause_is_that_of_the_pace_since(tmp_path):
+    run = RunDirectory(tmp_path)
+    write_status(run, Status.of_process("running", step=12, max_train_steps=100))
+    with EventWriter(run.events) as writer:
+        for step, moment in ((8, 1000.0), (9, 1001.0)):
+            writer.emit("step", step=step, t=moment)
+        writer.emit("phase", phase="training", t=9000.0)
+        for step, moment in ((10, 9001.0), (12, 9002.0)):
+            writer.emit("step", step=step, t=moment)
+    assert report(run)["seconds_left"] == 44.0
 
 
 def test_status_of_a_folder_without_runs_is_a_usage_error(tmp_path):

@@ -115,6 +115,51 @@ def test_a_run_that_is_over_has_no_seconds_left(tmp_path):
     assert report["images_per_second"] == 3.125
 
 
+def test_a_run_that_cannot_be_read_does_not_hide_the_others(tmp_path):
+    over_run(tmp_path / "good")
+    bad = over_run(tmp_path / "bad")
+    bad.status.unlink()
+    bad.status.mkdir()
+    result = cli("status", tmp_path)
+    assert result.returncode == 0
+    assert result.stdout.startswith(f"{tmp_path / 'good'}: finished")
+    assert result.stderr == f"cascade-tui: {bad.status}: Is a directory\n"
+
+
+def test_a_folder_that_may_not_be_looked_into_does_not_hide_the_others(tmp_path):
+    over_run(tmp_path / "good")
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o000)
+    try:
+        if os.access(closed, os.X_OK):
+            pytest.skip("root may look anywhere")
+        result = cli("status", tmp_path)
+    finally:
+        closed.chmod(0o700)
+    assert result.returncode == 0
+    assert result.stdout.startswith(f"{tmp_path / 'good'}: finished")
+
+
+@pytest.mark.parametrize(
+    "arguments", [["attach", "--lines"], ["status", "--watch", "--interval", "0.05"]]
+)
+def test_a_run_that_is_moved_while_it_is_watched_is_told_as_gone(real_run, arguments):
+    real_run.launch()
+    real_run.wait_running()
+    root = real_run.directory.root
+    command = [*CLI, arguments[0], str(root), *arguments[1:]]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as watching:
+        assert watching.stdout is not None
+        assert str(root) in watching.stdout.readline()
+        moved = root.rename(root.with_name("moved"))
+        _, errors = watching.communicate()
+    moved.rename(root)
+    assert watching.returncode == 1
+    assert errors.startswith((f"{root} is not there", f"cascade-tui: {root} is not there"))
+
+
 def test_logs_of_a_run_that_has_not_written_any_say_so(tmp_path):
     result = cli("logs", write_run(tmp_path / "run", "empty").root)
     assert (result.returncode, result.stdout) == (0, "")

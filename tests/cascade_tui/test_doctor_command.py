@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
+import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from cascade_tui.cli import main
+from cascade_tui.doctor.calling import ask_tmux, check_notify, check_tmux
 from cascade_tui.doctor.findings import Finding
 from cascade_tui.doctor.gpus import Card, Driver, check_gpus
 from cascade_tui.doctor.machine import (
@@ -20,6 +25,7 @@ from cascade_tui.doctor.machine import (
     check_open_files,
     check_shared_memory,
     check_terminal,
+    memory_limit,
 )
 from cascade_tui.doctor.software import (
     check_packages,
@@ -27,6 +33,8 @@ from cascade_tui.doctor.software import (
     requirements,
     torch_cuda,
 )
+from tests.cascade_tui.test_cli import CLI
+from tests.pty_terminal import Terminal
 
 GIB = 1 << 30
 H100 = Card("NVIDIA H100", 80 * GIB, 79 * GIB, (9, 0), 0)
@@ -155,6 +163,73 @@ def test_a_locale_without_utf_8_is_a_warning():
 def test_the_terminal_is_judged_by_what_it_says_of_itself(variables, size, expected):
     findings = check_terminal(is_terminal=True, size=size, variables=variables)
     assert [level for _, level in found(findings)] == expected
+
+
+def test_a_way_to_notify_that_cannot_work_is_told_with_what_makes_it_work():
+    def judged(variables, passthrough=""):
+        return found(check_notify(variables, lambda _option: passthrough))
+
+    desktop = {"CASCADE_TUI_NOTIFY": "desktop"}
+    assert judged({}) == [("notify", "ok")]
+    assert judged({"CASCADE_TUI_NOTIFY": "mail"}) == [("notify", "warning")]
+    assert judged(desktop) == [("notify", "ok")]
+    assert judged(desktop | {"TMUX": "x"}, "off") == [("notify", "warning")]
+    assert judged(desktop | {"TMUX": "x"}, "on") == [("notify", "ok")]
+
+
+def test_tmux_that_holds_back_the_escape_key_is_told():
+    inside = {"TMUX": "x"}
+    assert found(check_tmux(inside, lambda _option: "500")) == [("tmux", "warning")]
+    assert found(check_tmux(inside, lambda _option: "10")) == []
+    assert found(check_tmux({}, lambda _option: "500")) == []
+
+
+def test_tmux_itself_is_asked(monkeypatch, tmp_path):
+    if shutil.which("tmux") is None:
+        pytest.skip("there is no tmux here")
+    socket = str(tmp_path / "socket")
+    tmux = ["tmux", "-S", socket, "-f", "/dev/null"]
+    subprocess.run([*tmux, "new-session", "-d", "sleep", "600"], check=True)
+    try:
+        subprocess.run([*tmux, "set", "-s", "escape-time", "321"], check=True)
+        subprocess.run([*tmux, "set", "-g", "allow-passthrough", "on"], check=True)
+        monkeypatch.setenv("TMUX", f"{socket},1,0")
+        assert (ask_tmux("escape-time"), ask_tmux("allow-passthrough")) == ("321", "on")
+    finally:
+        subprocess.run([*tmux, "kill-server"], check=False)
+    assert ask_tmux("escape-time") == ""
+
+
+def test_the_memory_that_a_job_is_left_counts_if_it_is_less(tmp_path):
+    group = tmp_path / "slurm" / "job"
+    group.mkdir(parents=True)
+    (tmp_path / "cgroup").write_text("0::/slurm/job\n")
+    (tmp_path / "meminfo").write_text("MemAvailable:   64000000 kB\n")
+    limited = partial(memory_limit, tmp_path / "cgroup", tmp_path)
+    assert limited() is None
+    (group / "memory.max").write_text("max\n")
+    (group / "memory.current").write_text("1000000000\n")
+    assert limited() is None
+    (group.parent / "memory.max").write_text("5000000000\n")
+    (group.parent / "memory.current").write_text("3000000000\n")
+    cached = "anon 1\nactive_file 500000000\ninactive_file 1500000000\n"
+    (group.parent / "memory.stat").write_text(cached)
+    assert limited() == 4_000_000_000
+    [finding] = check_memory(tmp_path / "meminfo", limited())
+    assert (finding.level, finding.message) == (
+        "warning",
+        "4.0 GB of memory left to this job or container",
+    )
+    assert found(check_memory(tmp_path / "meminfo", None)) == [("memory", "ok")]
+
+
+def test_in_a_terminal_lines_are_broken_between_words_and_indented():
+    with Terminal([*CLI, "doctor"], (60, 60), {"CASCADE_TUI_NOTIFY": "mail"}) as terminal:
+        text = terminal.shows(r"(?m)^(\d+ (error|warning)|nothing is wrong)")
+    told = (
+        "warning  notify: CASCADE_TUI_NOTIFY=mail: expected off,\n         bell, desktop: the app"
+    )
+    assert told in re.sub(r" +$", "", text, flags=re.MULTILINE)
 
 
 def test_the_token_is_said_to_be_there_and_never_shown(tmp_path, monkeypatch):

@@ -9,6 +9,7 @@ import pytest
 
 from cascade_tui.cli import main
 from tests.cascade_tui.hub_stand_in import serving
+from tests.cascade_tui.run_fixture import write_run
 
 
 @pytest.mark.parametrize(
@@ -32,6 +33,21 @@ from tests.cascade_tui.hub_stand_in import serving
 def test_a_wrong_request_is_one_message_and_exit_code_2(arguments, told, capsys, tmp_path):
     assert main(arguments) == 2
     assert told in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", [["export"], ["sample", "--prompt", "x"]])
+def test_a_checkpoint_that_is_not_there_is_told_before_torch_is_loaded(command, tmp_path, capsys):
+    run = write_run(tmp_path / "run", "finished")
+    for steps, asked, told in (
+        ([], [], f"{run.root} has no checkpoint yet"),
+        ([100, 200], ["--step", "300"], "--step 300: "),
+        ([100, 200], ["--step", "last"], "has no such checkpoint (there: 100, 200)"),
+    ):
+        for step in steps:
+            run.checkpoint_dir(step).mkdir(parents=True, exist_ok=True)
+            (run.checkpoint_dir(step) / "manifest.json").write_text("{}")
+        assert main([command[0], str(run.root), *command[1:], *asked]) == 2
+        assert told in capsys.readouterr().err
 
 
 @pytest.fixture

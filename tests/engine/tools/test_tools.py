@@ -155,3 +155,13 @@ def test_a_fault_is_one_line_and_exit_code_2(tmp_path):
     assert ended.returncode == 2
     assert "absent.safetensors" in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def test_a_folder_without_weights_is_no_adapter(tmp_path):
+    with pytest.raises(AdapterError, match="neither a prior nor an adapter"):
+        convert(asked(tmp_path, tmp_path / "target", "kohya"))
+
+
+def test_an_adapter_of_a_prior_of_no_published_shape_asks_for_its_config(adapter, tmp_path):
+    with pytest.raises(AdapterError, match=r"config\.json with --prior"):
+        convert(asked(adapter, tmp_path / "target.safetensors", "kohya"))
