@@ -18,7 +18,7 @@ from textual.message_pump import MessagePump
 
 _ROUNDS = 3
 """How often a message follows a key: what it leads to leads to more, as enter in a field does."""
-_MOST_SECONDS = 0.5
+_MOST_SECONDS = 2.0
 
 
 class TypeAhead(App[Any], inherit_bindings=False):
@@ -59,7 +59,7 @@ class TypeAhead(App[Any], inherit_bindings=False):
 
     def _wait_no_longer_than(self, seconds: float) -> None:
         """The widget that got the key may end before the message comes through."""
-        self.set_timer(seconds, partial(self._go_on, self._number))
+        self.set_timer(seconds, partial(self._pass_screen, self._number))
 
     def _follow(self, number: int, rounds_left: int, source: MessagePump) -> None:
         if not source.post_message(self.Followed(number, rounds_left, source)):
@@ -67,7 +67,11 @@ class TypeAhead(App[Any], inherit_bindings=False):
 
     @on(Followed)
     def _followed(self, message: Followed) -> None:
-        if message.rounds_left > 1:
+        if message.number != self._number:
+            return  # it was given up
+        if not self._typed:  # nobody types ahead: what comes later finds everything in its place
+            self._is_under_way = False
+        elif message.rounds_left > 1:
             self._follow(message.number, message.rounds_left - 1, message.source)
         else:  # behind the focus that was asked for, and behind the start of a new screen
             self.call_later(self._pass_screen, message.number)
