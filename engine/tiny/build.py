@@ -17,6 +17,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
+
 from engine.tiny.layout import (
     DECODER,
     ENCODED_SIDE_PX,
@@ -191,6 +193,12 @@ def main() -> int:
         )
     except BuildError as error:
         print(f"error: {error}", file=sys.stderr)
+        return 2
+    except Exception as error:  # a full disk, as Python, safetensors and tokenizers tell it
+        if not isinstance(error, OSError | SafetensorError) and "(os error" not in str(error):
+            raise
+        reason = getattr(error, "strerror", None) or error
+        print(f"error: cannot write {options.destination}: {reason}", file=sys.stderr)
         return 2
     return 0
 

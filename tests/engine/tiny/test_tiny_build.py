@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import resource
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -177,3 +180,23 @@ def test_missing_weights_and_photographs_are_named(tmp_path: Path) -> None:
     with pytest.raises(BuildError, match=r"stage-c-tiny\.safetensors can't be read"):
         build(tmp_path / "model", source=tmp_path, photographs=tmp_path)
     assert not (tmp_path / "model").exists()
+
+
+@pytest.mark.parametrize("most_bytes", [1000, 300_000], ids=["tokenizer", "weights"])
+def test_a_disk_that_takes_no_more_is_told_in_one_line(tmp_path: Path, most_bytes: int) -> None:
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most_bytes, most_bytes))
+
+    target = tmp_path / "model"
+    done = subprocess.run(
+        [sys.executable, "-m", "engine.tiny.build", str(target)],
+        cwd=Path(__file__).parents[3],
+        preexec_fn=limit,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].startswith(f"error: cannot write {target}: ")
+    assert "Traceback" not in done.stderr
+    assert not target.exists()
