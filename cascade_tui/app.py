@@ -32,7 +32,6 @@ from cascade_tui.palette import RecentCommands, key_commands, remember_opened
 from cascade_tui.picture_app import PictureApp
 from cascade_tui.screens.help import HelpScreen
 from cascade_tui.terminal_limits import line_filters
-from cascade_tui.type_ahead import TypeAhead
 from cascade_tui.widgets.glyphs import ASCII_KEYS, needs_ascii
 from cascade_tui.widgets.shown_keys import shown_key
 from cascade_tui.wire import WireMeter, is_over_ssh, metered
@@ -63,7 +62,7 @@ _WRITING = frozenset(
 _STARTED_SECONDS = 1.0
 
 
-class CascadeApp(PictureApp, TypeAhead, inherit_bindings=False):
+class CascadeApp(PictureApp, inherit_bindings=False):
     """Configure a run, launch it, watch it. Leaving it never stops a run."""
 
     TITLE = "cascade-tui"

@@ -6,12 +6,10 @@ import os
 from pathlib import Path
 
 from rich.terminal_theme import TerminalTheme
-from textual import events
-from textual.app import App
 from textual.color import Color
 from textual.theme import Theme
 
-from cascade_tui.typing_order import TypingOrder
+from cascade_tui.type_ahead import TypeAhead
 from engine.run.files import atomic_write_text
 
 DARK = Theme(
@@ -119,20 +117,10 @@ def remember_theme(name: str) -> None:
     atomic_write_text(path, f"{name}\n", durable=False)
 
 
-class ThemedApp(App[int], inherit_bindings=False):
+class ThemedApp(TypeAhead, inherit_bindings=False):
     """An app with these themes; one that is chosen while it runs is remembered."""
 
     is_readonly = False
-    _typing_order: TypingOrder | None = None
-
-    async def on_event(self, event: events.Event) -> None:
-        """Keys take effect in the order in which they were typed."""
-        if isinstance(event, events.Key | events.Paste) and not event.is_forwarded:
-            if self._typing_order is None:
-                self._typing_order = TypingOrder(self, super().on_event)
-            await self._typing_order.take(event)
-        else:
-            await super().on_event(event)
 
     def use_theme(self, chosen: str | None) -> None:
         """The theme that was asked for, else the one remembered, else dark."""

@@ -21,7 +21,7 @@ _ROUNDS = 3
 _MOST_SECONDS = 2.0
 
 
-class TypeAhead(App[Any], inherit_bindings=False):
+class TypeAhead(App[int], inherit_bindings=False):
     """An app that takes the next key when the one before has done what it does."""
 
     class Followed(Message):
