@@ -10,7 +10,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Container, Vertical, VerticalScroll
 from textual.message import Message
 from textual.screen import ModalScreen
-from textual.widgets import Footer, Static
+from textual.widgets import Static
 
 from cascade_tui.draft import Draft
 from cascade_tui.launch_plan import PLAN_OPTIONS, LaunchPlan, plan_launch
@@ -18,6 +18,7 @@ from cascade_tui.screens.draft_screen import DraftScreen
 from cascade_tui.widgets.field_editor import FieldEditor, choices_of, next_choice
 from cascade_tui.widgets.field_list import FieldList
 from cascade_tui.widgets.glyphs import printable
+from cascade_tui.widgets.key_footer import KeyFooter
 from cascade_tui.widgets.launch_text import describe_plan
 from engine.config.environment import Environment, probe_environment
 from engine.config.loading import Checked
@@ -86,7 +87,7 @@ class AccelerateScreen(DraftScreen, ModalScreen[None]):
                 yield Static(id="help", markup=False)
             with VerticalScroll(id="told", can_focus=False):
                 yield Static("looking at the GPUs and the pictures …", id="plan", markup=False)
-        yield Footer(show_command_palette=False, compact=True)
+        yield KeyFooter()
 
     def on_mount(self) -> None:
         """Show the options at once; what follows from them is looked up in threads."""

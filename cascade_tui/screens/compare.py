@@ -12,7 +12,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.screen import ModalScreen
-from textual.widgets import Footer, OptionList, Static
+from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option as ListOption
 
 from cascade_tui.draft import Draft
@@ -29,6 +29,7 @@ from cascade_tui.draft_diff import (
 from cascade_tui.field_text import shown_value
 from cascade_tui.screens.choose_source import ChooseSource
 from cascade_tui.widgets.glyphs import GLYPHS, READY, fit, printable
+from cascade_tui.widgets.key_footer import KeyFooter
 from cascade_tui.widgets.shown_keys import shown_key
 from engine.config.comparison import ABSENT, Difference
 from engine.config.documents import DocumentError
@@ -96,7 +97,7 @@ class CompareScreen(ModalScreen[str | None]):
         yield Static(id="none", markup=False)
         yield OptionList(markup=False)
         yield Static(id="detail", markup=False)
-        yield Footer(show_command_palette=False, compact=True)
+        yield KeyFooter()
 
     def on_mount(self) -> None:
         """Read the other side in a thread."""

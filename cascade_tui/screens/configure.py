@@ -9,7 +9,7 @@ from pathlib import Path
 from textual import on
 from textual.app import ComposeResult
 from textual.containers import Container, Horizontal
-from textual.widgets import Footer, Input, Static
+from textual.widgets import Input, Static
 
 from cascade_tui.draft import Draft, Field
 from cascade_tui.screens.configure_keys import CONFIGURE_KEYS
@@ -18,6 +18,7 @@ from cascade_tui.widgets.field_editor import FieldEditor, choices_of, next_choic
 from cascade_tui.widgets.field_list import FieldList
 from cascade_tui.widgets.glyphs import printable
 from cascade_tui.widgets.group_list import GroupList
+from cascade_tui.widgets.key_footer import KeyFooter
 from cascade_tui.widgets.problem_detail import ProblemDetail
 from cascade_tui.widgets.search_input import SearchInput
 from cascade_tui.widgets.shown_keys import shown_key
@@ -60,7 +61,15 @@ class ConfigureScreen(DraftScreen):
                 yield FieldEditor(id="editor")
             yield ProblemDetail(id="detail")
         yield Verdict(id="verdict")
-        yield Footer(show_command_palette=False, compact=True)
+        yield KeyFooter(
+            "configure.text",
+            "configure.datasets",
+            "configure.prompts",
+            "configure.accelerate",
+            "configure.forecast",
+            "configure.default",
+            "configure.next_problem",
+        )
 
     def on_mount(self) -> None:
         """Show the values at once; problems follow from the first check."""

@@ -13,7 +13,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, VerticalScroll
 from textual.message import Message
 from textual.screen import ModalScreen
-from textual.widgets import Footer, OptionList, Static
+from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option as ListOption
 from textual.worker import get_current_worker
 
@@ -30,6 +30,7 @@ from cascade_tui.draft_backends import (
 )
 from cascade_tui.field_text import shown_value
 from cascade_tui.widgets.glyphs import GLYPHS, READY, fit, printable
+from cascade_tui.widgets.key_footer import KeyFooter
 from cascade_tui.widgets.shown_keys import shown_key
 from engine.config.backends import ImageBackend, backend_key
 from engine.config.environment import Environment
@@ -114,7 +115,7 @@ class DatasetsScreen(ModalScreen[str | None]):
                 yield Static(id="about", markup=False)
                 yield Static(id="problems", markup=False)
                 yield Static(id="buckets", markup=False)
-        yield Footer(show_command_palette=False, compact=True)
+        yield KeyFooter()
 
     def on_mount(self) -> None:
         """Begin in the list."""

@@ -12,7 +12,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, VerticalScroll
 from textual.message import Message
 from textual.screen import ModalScreen
-from textual.widgets import Footer, Input, Static
+from textual.widgets import Input, Static
 
 from cascade_tui.guide import (
     CARDS_GB,
@@ -31,6 +31,7 @@ from cascade_tui.picture_folders import Counted, folders_beginning, look_into
 from cascade_tui.shipped_files import free_path
 from cascade_tui.widgets.choice import Choice
 from cascade_tui.widgets.glyphs import GLYPHS, READY, printable
+from cascade_tui.widgets.key_footer import KeyFooter
 from cascade_tui.widgets.path_input import PathInput
 from engine.config.environment import Environment, Gpu, likely_folder, probe_environment
 from engine.run.files import atomic_write_text
@@ -109,7 +110,7 @@ class GuideScreen(ModalScreen[Path | None]):
             yield Static(id="chosen", classes="told", markup=False)
             yield from _asked("Write it to", self._input("path", "path of the new config"))
             yield Static(id="unwritten", classes="told -wrong", markup=False)
-        yield Footer(show_command_palette=False, compact=True)
+        yield KeyFooter()
 
     @staticmethod
     def _input(name: str, placeholder: str) -> Input:

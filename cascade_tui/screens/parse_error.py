@@ -11,10 +11,11 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.screen import Screen
-from textual.widgets import Footer, Static
+from textual.widgets import Static
 
 from cascade_tui.text_file import TextFile, place_of
 from cascade_tui.widgets.glyphs import printable
+from cascade_tui.widgets.key_footer import KeyFooter
 from cascade_tui.widgets.shown_keys import shown_key
 from engine.config.problems import Problem
 
@@ -52,7 +53,7 @@ class ParseErrorScreen(Screen[None]):
         """One text and the keys."""
         with VerticalScroll():
             yield Static(describe_parse_error(self.path, self.problem))
-        yield Footer(show_command_palette=False, compact=True)
+        yield KeyFooter()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
         """A file whose text cannot be read is not offered for editing here."""

@@ -12,7 +12,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, VerticalScroll
 from textual.message import Message
 from textual.screen import ModalScreen
-from textual.widgets import Footer, OptionList, Static
+from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option as ListOption
 
 from cascade_tui.draft import Draft
@@ -28,6 +28,7 @@ from cascade_tui.draft_presets import (
 from cascade_tui.field_text import shown_value
 from cascade_tui.shipped_files import example_configs
 from cascade_tui.widgets.glyphs import GLYPHS, READY, fit, printable
+from cascade_tui.widgets.key_footer import KeyFooter
 from cascade_tui.widgets.shown_keys import shown_key
 from engine.config.environment import Environment, Gpu, probe_environment
 from engine.config.presets import PRESETS, Preset
@@ -85,7 +86,7 @@ class PresetsScreen(ModalScreen[int | None]):
             yield OptionList(markup=False)
             with VerticalScroll(can_focus=False):
                 yield Static(id="about", markup=False)
-        yield Footer(show_command_palette=False, compact=True)
+        yield KeyFooter()
 
     def on_mount(self) -> None:
         """Look at the machine and at the examples in a thread."""

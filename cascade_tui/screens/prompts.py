@@ -11,7 +11,7 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.screen import ModalScreen
-from textual.widgets import Footer, OptionList, Static
+from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option as ListOption
 
 from cascade_tui.draft import Draft
@@ -29,6 +29,7 @@ from cascade_tui.draft_prompts import (
     remove_prompt,
 )
 from cascade_tui.widgets.glyphs import GLYPHS, fit, printable
+from cascade_tui.widgets.key_footer import KeyFooter
 from cascade_tui.widgets.prompt_editor import PromptEditor
 from cascade_tui.widgets.shown_keys import shown_key
 from engine.config.fields import TrainingConfig
@@ -102,7 +103,7 @@ class PromptsScreen(ModalScreen[str | None]):
         yield Static(id="empty", markup=False)
         yield OptionList(markup=False)
         yield PromptEditor()
-        yield Footer(show_command_palette=False, compact=True)
+        yield KeyFooter()
 
     def on_mount(self) -> None:
         """Begin in the list."""

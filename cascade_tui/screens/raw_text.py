@@ -12,7 +12,7 @@ from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.screen import ModalScreen
 from textual.timer import Timer
-from textual.widgets import Footer, OptionList, Static, TextArea
+from textual.widgets import OptionList, Static, TextArea
 from textual.widgets.option_list import Option as ListOption
 
 from cascade_tui.draft import Draft
@@ -22,6 +22,7 @@ from cascade_tui.text_file import LineProblem, TextFile, place_of, problems_of
 from cascade_tui.text_lines import with_endings
 from cascade_tui.widgets.config_text import ConfigText
 from cascade_tui.widgets.glyphs import GLYPHS, READY, printable
+from cascade_tui.widgets.key_footer import KeyFooter
 from cascade_tui.widgets.shown_keys import shown_key
 from engine.config.documents import DocumentError, format_of
 from engine.config.environment import Environment
@@ -89,7 +90,7 @@ class RawTextScreen(ModalScreen[Draft | None]):
         problems.can_focus = False
         yield problems
         yield Static("checking …", id="verdict", markup=False)
-        yield Footer(show_command_palette=False, compact=True)
+        yield KeyFooter()
 
     def on_mount(self) -> None:
         """Begin in the text."""

@@ -13,11 +13,12 @@ from textual.app import ComposeResult
 from textual.binding import ActiveBinding, Binding, BindingType
 from textual.message import Message
 from textual.screen import Screen
-from textual.widgets import Footer, Input, Static
+from textual.widgets import Input, Static
 
 from cascade_tui.commands.status import report
 from cascade_tui.run_copy import CannotCopyError, copy_config
 from cascade_tui.widgets.glyphs import shown_path
+from cascade_tui.widgets.key_footer import KeyFooter
 from cascade_tui.widgets.run_table import RunTable, make_row
 from cascade_tui.widgets.shown_keys import shown_key
 from engine.run.paths import RunDirectory, find_runs
@@ -101,7 +102,7 @@ class RunsScreen(Screen[None]):
         words = Input(compact=True, placeholder="only runs whose path or state holds")
         words.cursor_blink = False
         yield words
-        yield Footer(show_command_palette=False, compact=True)
+        yield KeyFooter()
 
     def on_mount(self) -> None:
         """Look now, and every few seconds."""

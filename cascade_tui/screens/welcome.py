@@ -11,11 +11,12 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.screen import Screen
-from textual.widgets import Footer, Input, OptionList, Static
+from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option as ListOption
 
 from cascade_tui.field_help import suggest_paths
 from cascade_tui.shipped_files import example_configs, free_path
+from cascade_tui.widgets.key_footer import KeyFooter
 from cascade_tui.widgets.path_input import PathInput
 from cascade_tui.widgets.shown_keys import shown_key
 from engine.config.fields import OPTIONS
@@ -73,7 +74,7 @@ class WelcomeScreen(Screen[None]):
             )
             yield PathInput(_paths_beginning, "path of a config or of a run directory")
             yield Static(id="wrong", markup=False)
-        yield Footer(show_command_palette=False, compact=True)
+        yield KeyFooter()
 
     def on_mount(self) -> None:
         """Begin in the list."""
