@@ -72,7 +72,7 @@ class LineChart(RowWidget):
         & .line-chart--frame { color: $foreground 40%; }
         & .line-chart--title { color: $foreground; }
         & .line-chart--axis { color: $text-muted; }
-        & .line-chart--band { color: $primary 55%; }
+        & .line-chart--band { color: $primary 80%; }
         & .line-chart--line { color: $text-accent; text-style: bold; }
         & .line-chart--overlay-1 { color: $text-success; }
         & .line-chart--overlay-2 { color: $text-secondary; }
