@@ -14,7 +14,7 @@ from form_project import CONFIG, ENVIRONMENT, write_project
 from looks import Looks, shown
 from textual.command import CommandList, CommandPalette
 from textual.pilot import Pilot
-from textual.widgets import SelectionList
+from textual.widgets import Input, SelectionList
 
 import cascade_tui.app
 from cascade_tui.app import CascadeApp
@@ -201,18 +201,20 @@ async def test_runs_over_the_chart(looks: Looks, kind: str, theme) -> None:
     await looks.compare(StyledMonitor(run), theme, look, settle)
 
 
-@pytest.mark.parametrize("query", ["", "zzz"], ids=["all", "nothing"])
-async def test_palette(looks: Looks, query: str, theme) -> None:
+async def test_palette(looks: Looks, theme) -> None:
     write_run(Path("runs/shiba-lora"), "running")
 
     async def look(pilot: Pilot[int]) -> None:
         screen = pilot.app.screen
         assert isinstance(screen, RunsScreen)
         await until(pilot, lambda: screen._reports is not None)
-        await pilot.press("ctrl+p", *query)
-        listed = (await shown(pilot, CommandPalette)).query_one(CommandList)
-        await until(pilot, lambda: listed.option_count)
+        await pilot.press("ctrl+p")
+        palette = await shown(pilot, CommandPalette)
+        palette.query_one(Input).cursor_blink = False
+        listed = palette.query_one(CommandList)
+        await until(pilot, lambda: listed.option_count and not palette._show_busy)
+        workers = pilot.app.workers
+        await until(pilot, lambda: all(w.is_finished for w in workers if w.node is palette))
         await pilot.pause()
 
-    app = CascadeApp(runs_root=Path("runs"))
-    await looks.compare(app, theme, look)
+    await looks.compare(CascadeApp(runs_root=Path("runs")), theme, look)

@@ -35,6 +35,12 @@ MISSPELT = CONFIG.replace('mixed_precision = "no"', 'mixed_precision = "bf16"').
 )
 """Its problems name no path: those of a test are always others."""
 CLASH = PROMPTS + '"old/sailor" = "x"\nnothing = ""\n'
+COMMAND = (
+    *("python", "-m", "accelerate.commands.launch", "--quiet", "--num_processes=1"),
+    *("--num_machines=1", "--mixed_precision=no", "--dynamo_backend=no"),
+    *("-m", "engine.train", "/home/ada/run"),
+)
+"""That of a test names paths and a number of threads, which are always others."""
 
 pytestmark = pytest.mark.parametrize("theme", ["dark", "light"])
 
@@ -98,10 +104,11 @@ async def test_accelerate(looks: Looks, kind, theme) -> None:
         await _form(pilot, "a")
         screen = await shown(pilot, AccelerateScreen)
         assert isinstance(screen, AccelerateScreen)
-        await until(pilot, lambda: screen.plan is not None)
+        await until(pilot, lambda: screen.is_checked and screen.plan is not None)
+        await until(pilot, lambda: all(worker.is_finished for worker in pilot.app.workers))
+        await pilot.pause()
         assert screen.plan is not None
-        command = ("python", *screen.plan.command[1:-1], "/home/ada/run")  # two absolute paths
-        plan = replace(screen.plan, command=command)
+        plan = replace(screen.plan, command=COMMAND)
         screen.query_one("#plan", Static).update(describe_plan(plan, screen._own_problems))
         await pilot.pause()
 
