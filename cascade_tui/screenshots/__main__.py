@@ -41,15 +41,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         metavar="DIR",
         help="take those of finished runs again, of what --keep left",
     )
+    parser.add_argument(
+        "--steps",
+        type=int,
+        default=demo_runs.NUM_STEPS,
+        metavar="N",
+        help="steps of the run that is pictured while it trains; a GPU takes thousands a minute",
+    )
     parser.add_argument("--here", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("names", nargs="*", help="only these, as monitor or monitor-80x24")
     options = parser.parse_args(arguments)
     try:
         if options.here:
-            _work_here(options.to, options.names)
+            _work_here(options.to, options.names, options.steps)
             return 0
         with _folder_of_runs(options.of, keep=options.keep) as folder:
             here = ["--here", "--to", str(options.to.absolute()), *options.names]
+            here += ["--steps", str(options.steps)]
             return _ourselves_in(folder, here)
     except (ScreenshotError, DemoError, OSError) as failure:
         print(failure, file=sys.stderr)
@@ -85,15 +93,15 @@ def _ourselves_in(folder: Path, arguments: Sequence[str]) -> int:
     return subprocess.run(command, cwd=folder, env=variables, check=False).returncode
 
 
-def _work_here(to: Path, names: Sequence[str]) -> None:
+def _work_here(to: Path, names: Sequence[str], num_steps: int) -> None:
     """Train, unless the runs are there already, and take the pictures."""
     to.mkdir(parents=True, exist_ok=True)
     if demo_runs.MAIN.exists():
         _take(shots.afterwards(), to, names)
         return
-    demo_runs.prepare_here()
+    demo_runs.prepare_here(num_steps)
     demo_runs.train_first()
-    with demo_runs.training_main():
+    with demo_runs.training_main(num_steps):
         written = _take(shots.while_training(), to, names)
     written |= _take(shots.afterwards(), to, names)
     for path in to.iterdir():

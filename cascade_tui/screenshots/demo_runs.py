@@ -19,16 +19,21 @@ from engine.run.status import derive_state
 CONFIG = Path("demo.toml")
 RUNS = Path("runs")
 FIRST, MAIN = RUNS / "rank-8", RUNS / "rank-32"
-PICTURED_FROM_STEP = 220
+NUM_STEPS = 400
+_PICTURED_FROM = 0.55
 """Some steps after a validation: for a moment it would be shown instead of training."""
+_NUM_VALIDATIONS = 4
 _NUM_FIRST_STEPS = 200
 _PHOTOGRAPHS = Path("photographs")
 _BACKENDS = ("by-name", "by-text")
 _LOOK_SECONDS = 0.5
 
 
-def prepare_here() -> None:
+def prepare_here(num_steps: int) -> None:
     """Make model, photographs and config in the working directory, with relative paths.
+
+    The run of the config takes ``num_steps``: where steps are fast it takes more of them to be
+    pictured while it trains.
 
     Raises:
         OSError: something cannot be written.
@@ -41,6 +46,9 @@ def prepare_here() -> None:
     for backend in _BACKENDS:
         document.set(f"data_backend[{backend}].instance_data_dir", str(_PHOTOGRAPHS))
     document.set("output_dir", str(MAIN))
+    document.set("max_train_steps", num_steps)
+    for key in ("checkpoint_step_interval", "validation_step_interval"):
+        document.set(key, num_steps // _NUM_VALIDATIONS)
     document.save()
 
 
@@ -61,19 +69,19 @@ def train_first() -> None:
 
 
 @contextmanager
-def training_main() -> Iterator[None]:
+def training_main(num_steps: int) -> Iterator[None]:
     """Have the run of the config go on, well under way, and end after the block.
 
     Raises:
         ScreenshotError: it failed.
     """
     process = _launch({})
-    run = RunDirectory(MAIN)
+    run, first = RunDirectory(MAIN), round(_PICTURED_FROM * num_steps)
     try:
-        while process.poll() is None and derive_state(run).step < PICTURED_FROM_STEP:
+        while process.poll() is None and derive_state(run).step < first:
             time.sleep(_LOOK_SECONDS)
         if process.poll() is not None:
-            raise ScreenshotError(f"{MAIN} ended before step {PICTURED_FROM_STEP}")
+            raise ScreenshotError(f"{MAIN} ended before step {first}")
         yield
         _finish(process, MAIN)
     finally:

@@ -17,6 +17,7 @@ from cascade_tui.screens.compare_runs import CompareRunsScreen
 from cascade_tui.screens.configure import ConfigureScreen
 from cascade_tui.screens.confirm import Confirm
 from cascade_tui.screens.datasets import DatasetsScreen
+from cascade_tui.screens.forecast import ForecastScreen
 from cascade_tui.screens.gallery import GalleryScreen, PictureGrid
 from cascade_tui.screens.gpus import GpuScreen
 from cascade_tui.screens.guide import GuideScreen
@@ -76,6 +77,7 @@ def afterwards() -> tuple[Shot, ...]:
         _of_config("configure", MIDDLE, configure),
         _of_config("configure", LARGE, configure),
         _of_config("configure-problem", MIDDLE, configure_problem),
+        _of_config("forecast", SMALL, forecast),
         _of_config("presets", MIDDLE, presets),
         _of_config("compare", MIDDLE, compare),
         _of_config("text", MIDDLE, text),
@@ -216,6 +218,13 @@ async def configure_problem(camera: Camera) -> None:
 async def _go_to(camera: Camera, key: str) -> None:
     fields = camera.app.screen.query_one(FieldList)
     await camera.until(lambda: fields.go_to(key), f"field {key}")
+
+
+async def forecast(camera: Camera) -> None:
+    """What the run will take, as the runs before it took it."""
+    await configure(camera)
+    await camera.press("v")
+    await camera.screen(ForecastScreen)
 
 
 async def presets(camera: Camera) -> None:
