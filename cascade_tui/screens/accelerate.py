@@ -252,4 +252,4 @@ class AccelerateScreen(DraftScreen, ModalScreen[None]):
 
     def check_action(self, _action: str, _parameters: tuple[object, ...]) -> bool | None:
         """While an option is edited, the screen's keys rest."""
-        return not self.query_one(FieldEditor).display
+        return not any(editor.display for editor in self.query(FieldEditor))

@@ -278,7 +278,7 @@ class PromptsScreen(ModalScreen[str | None]):
 
     def check_action(self, _action: str, _parameters: tuple[object, ...]) -> bool | None:
         """While a prompt is edited, the list's keys rest."""
-        return not self.query_one(PromptEditor).display
+        return not any(editor.display for editor in self.query(PromptEditor))
 
 
 def _problems_of(prompts: Sequence[Prompt]) -> Mapping[str, list[Problem]]:
