@@ -23,6 +23,7 @@ from textual.binding import Binding, BindingType
 from textual.dom import DOMNode
 from textual.filter import LineFilter, Monochrome
 from textual.screen import Screen
+from textual.widgets import Input
 
 from cascade_tui.keymap import in_words, is_unbound
 from cascade_tui.leaving import SIGNALS, SignalEnd
@@ -396,6 +397,15 @@ class CascadeApp(PictureApp, inherit_bindings=False):
         """Everything that a key does now, for ctrl+p."""
         yield from key_commands(self, screen)
         yield SystemCommand("Theme", "other colours", self.action_change_theme)
+
+    def action_command_palette(self) -> None:
+        """Everything by its name; nothing blinks there either."""
+        super().action_command_palette()
+        self.call_after_refresh(self._stop_blinking)
+
+    def _stop_blinking(self) -> None:
+        for words in self.screen.query(Input):
+            words.cursor_blink = False
 
     async def action_quit(self) -> None:
         """Leave; edits that are not saved are asked about. A run goes on."""

@@ -47,7 +47,7 @@ CHARTS = {
     "validation": ChartKind(
         "validation loss",
         "validation_loss",
-        empty="no photographs are held out: validation_split",
+        empty="none held out (validation_split)",
         has_band=False,
         overlays=tuple(
             (str(number), name, key)

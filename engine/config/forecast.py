@@ -123,7 +123,8 @@ _STEPS = {  # by flavour and whether the forward pass is made twice (checkpointi
     ("stage-c-lite", False): _Step(0.15, 5e-5),
 }
 _PACKED_LAUNCHES = 1.4  # layers that are unpacked for each product
-_BF16_LAUNCHES = 1.15
+_BF16_LAUNCHES, _BF16_CELLS = 1.15, 0.4
+_ADAPTER_LAUNCHES = {"all-linear": 1.5}
 _FULL_CELLS = 1.5  # gradients of every weight as well
 _FULL_UPDATE_SECONDS = {"stage-c": 0.5, "stage-c-lite": 0.15}
 # Guessed shares of an H100: by the published rates of TF32 products (of fp32 where there are none),
@@ -159,8 +160,11 @@ def step_seconds(config: TrainingConfig, *, cells: float, rate: float) -> float 
     step, is_full = _STEPS[flavour, config.gradient_checkpointing], config.model_type == "full"
     is_packed = not is_full and config.base_model_precision != "no_change"
     launches = step.launches * (_PACKED_LAUNCHES if is_packed else 1)
-    launches *= _BF16_LAUNCHES if config.mixed_precision == "bf16" else 1
     arithmetic = step.cell * (_FULL_CELLS if is_full else 1) / rate
+    if not is_full:
+        launches *= _ADAPTER_LAUNCHES.get(config.lora_target, 1.0)
+    if config.mixed_precision == "bf16":
+        launches, arithmetic = _BF16_LAUNCHES * launches, _BF16_CELLS * arithmetic
     micro_batch = max(launches, arithmetic * cells * config.train_batch_size)
     update = _FULL_UPDATE_SECONDS[flavour] / rate if is_full else 0.0
     return micro_batch * config.gradient_accumulation_steps + update

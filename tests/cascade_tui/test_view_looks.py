@@ -18,12 +18,14 @@ from textual.widgets import OptionList, Static
 from cascade_tui.screens.accelerate import AccelerateScreen
 from cascade_tui.screens.choose_source import ChooseSource
 from cascade_tui.screens.compare import CompareScreen
+from cascade_tui.screens.forecast import ForecastScreen
 from cascade_tui.screens.help import HelpScreen
 from cascade_tui.screens.parse_error import ParseErrorScreen
 from cascade_tui.screens.presets import PresetsScreen
 from cascade_tui.screens.prompts import PromptsScreen
 from cascade_tui.screens.raw_text import RawTextScreen
-from cascade_tui.screens.unsaved import ChangedUnderneath, LaunchRefused, UnsavedEdits
+from cascade_tui.screens.refused import LaunchRefused
+from cascade_tui.screens.unsaved import ChangedUnderneath, UnsavedEdits
 from cascade_tui.screens.welcome import WelcomeScreen
 from cascade_tui.widgets.launch_text import describe_plan
 
@@ -46,7 +48,7 @@ pytestmark = pytest.mark.parametrize("theme", ["dark", "light"])
 
 
 @pytest.fixture(autouse=True)
-def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, roomy_disk: None) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HF_HOME", "hf")
     monkeypatch.setenv("XDG_STATE_HOME", "state")
@@ -208,5 +210,13 @@ async def test_help(looks: Looks, theme) -> None:
     async def look(pilot: Pilot[int]) -> None:
         await _form(pilot, "question_mark")
         await shown(pilot, HelpScreen)
+
+    await looks.compare(open_app(write_project(Path())), theme, look)
+
+
+async def test_forecast(looks: Looks, theme) -> None:
+    async def look(pilot: Pilot[int]) -> None:
+        await _form(pilot, "v")
+        await shown(pilot, ForecastScreen)
 
     await looks.compare(open_app(write_project(Path())), theme, look)
