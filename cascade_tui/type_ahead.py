@@ -18,7 +18,8 @@ from textual.message_pump import MessagePump
 
 _ROUNDS = 3
 """How often a message follows a key: what it leads to leads to more, as enter in a field does."""
-_MOST_SECONDS = 2.0
+_LOOK_SECONDS, _MOST_LOOKS = 0.05, 40
+"""A key whose widget went away before the message came through is waited for no longer."""
 
 
 class TypeAhead(App[int], inherit_bindings=False):
@@ -35,31 +36,38 @@ class TypeAhead(App[int], inherit_bindings=False):
         super().__init__(*arguments, **options)
         self._typed: deque[events.Key | events.Paste] = deque()
         self._number = 0
+        self._source: MessagePump = self
         self._is_under_way = False
 
     async def on_event(self, event: events.Event) -> None:
         """Let what is typed wait for what was typed before."""
         if not isinstance(event, events.Key | events.Paste) or event.is_forwarded:
             await super().on_event(event)
-        elif not self._is_under_way:
+        elif not self._is_under_way or (not self._typed and not self._source.is_attached):
             await self._take(event)
         else:
             self._typed.append(event)
             if len(self._typed) == 1:
-                self._wait_no_longer_than(_MOST_SECONDS)
+                self._look(self._number, _MOST_LOOKS)
 
     async def _take(self, event: events.Key | events.Paste) -> None:
         self._is_under_way = True
         self._number += 1
-        if self._typed:
-            self._wait_no_longer_than(_MOST_SECONDS)
         number, source = self._number, self.focused or self.screen
+        self._source = source
+        if self._typed:
+            self._look(number, _MOST_LOOKS)
         await super().on_event(event)
         self._follow(number, _ROUNDS, source)
 
-    def _wait_no_longer_than(self, seconds: float) -> None:
-        """The widget that got the key may end before the message comes through."""
-        self.set_timer(seconds, partial(self._pass_screen, self._number))
+    def _look(self, number: int, looks_left: int) -> None:
+        """See to it that the key of that number is not waited for in vain."""
+        if number != self._number or not self._is_under_way:
+            return
+        if looks_left == 0 or not self._source.is_attached:
+            self._pass_screen(number)
+        else:
+            self.set_timer(_LOOK_SECONDS, partial(self._look, number, looks_left - 1))
 
     def _follow(self, number: int, rounds_left: int, source: MessagePump) -> None:
         if not source.post_message(self.Followed(number, rounds_left, source)):

@@ -58,14 +58,16 @@ class Terminal:
     ) -> None:
         columns, rows = size
         added = {"TERM": "xterm-256color", "COLORTERM": "truecolor", "SSH_TTY": "/dev/pts/9"}
-        merged = {**os.environ, **added, **(variables or {})}
+        whose = {"COLUMNS": None, "LINES": None}  # of the terminal that the tests run in
+        merged = {**os.environ, **whose, **added, **(variables or {})}
         environment = {name: value for name, value in merged.items() if value is not None}
         self.started = time.monotonic()
         self.pid, self._fd = pty.fork()
         if self.pid == 0:
+            # Here and not by the other end: the program is not to see another size first.
+            fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
             os.chdir(folder or Path())
             os.execvpe(command[0], command, environment)
-        fcntl.ioctl(self._fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
         self.termios_before = termios.tcgetattr(self._fd)
         self.chunks: list[tuple[float, bytes]] = []
         self.screen = VtScreen(size)

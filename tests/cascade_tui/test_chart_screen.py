@@ -14,7 +14,7 @@ from cascade_tui.widgets.line_chart import LineChart
 from engine.run.events import EventWriter
 from engine.run.paths import RunDirectory
 from tests.cascade_tui.run_fixture import emit_step, write_run
-from tests.cascade_tui.test_monitor import MonitorApp, settle
+from tests.cascade_tui.test_monitor import MonitorApp, settle, until
 
 
 @pytest.fixture(autouse=True)
@@ -129,15 +129,13 @@ async def test_other_runs_are_laid_over_by_letter_and_taken_away_again(run):
     async with app.run_test(size=(100, 30)) as pilot:
         chart = await opened(pilot)
         await pilot.press("o")
-        while not app.screen.query(SelectionList).first().option_count:
-            await pilot.pause()
+        await until(pilot, lambda: any(x.option_count for x in app.screen.query(SelectionList)))
         await pilot.press("space", "enter")
         while "a corgi" not in chart.plain.splitlines()[0]:
             await pilot.pause()
         assert "2k" in chart.plain.splitlines()[-2] or "1000" in chart.plain.splitlines()[-2]
         await pilot.press("o")
-        while not app.screen.query(SelectionList).first().option_count:
-            await pilot.pause()
+        await until(pilot, lambda: any(x.option_count for x in app.screen.query(SelectionList)))
         await pilot.press("enter")
         while "corgi" in chart.plain.splitlines()[0]:
             await pilot.pause()

@@ -27,7 +27,7 @@ KEYS = (
     ("4", r"Earlier"),
     ("5", r"step 500/1000 loss"),
     ("?", r"esc closes"),
-    ("Escape", r"following"),
+    ("Escape", r"(?s)\A(?!.*esc closes).*following"),
     ("2", r"no config is open"),
     ("3", r"training +step 500"),
 )
