@@ -11,7 +11,7 @@ from typing import Any, Literal
 from pydantic import BaseModel
 
 from engine.config.learning_fields import LearningConfig
-from engine.config.options import Option, option, options_of
+from engine.config.options import MOST_STEPS, Option, option, options_of
 from engine.config.resolution import Resolution
 
 GROUPS = (
@@ -34,12 +34,18 @@ class TrainingConfig(LearningConfig):
 
     # -- checkpoints ---------------------------------------------------------------------------
     checkpoint_step_interval: int = option(
-        500, group="checkpoints", ge=1, unit="steps", help="Steps between checkpoints."
+        500,
+        group="checkpoints",
+        ge=1,
+        le=MOST_STEPS,
+        unit="steps",
+        help="Steps between checkpoints.",
     )
     checkpoints_total_limit: int | None = option(
         None,
         group="checkpoints",
         ge=1,
+        le=MOST_STEPS,
         help="Newest checkpoints to keep; empty keeps all.",
     )
     resume_from_checkpoint: str = option(
@@ -60,6 +66,7 @@ class TrainingConfig(LearningConfig):
         None,
         group="validation",
         ge=1,
+        le=MOST_STEPS,
         unit="steps",
         help="Steps between validations; empty is checkpoint_step_interval.",
     )

@@ -10,7 +10,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from engine.config.optimizers import ALIASES, OPTIMIZERS
-from engine.config.options import option
+from engine.config.options import MOST_STEPS, option
 
 
 def _not_yet(option_name: str, names: str, instead: str) -> dict[str, str]:
@@ -198,6 +198,7 @@ class LearningConfig(BaseModel):
         None,
         group="training",
         ge=1,
+        le=MOST_STEPS,
         unit="steps",
         help="Optimizer steps of the whole run; wins over num_train_epochs.",
     )
@@ -205,6 +206,7 @@ class LearningConfig(BaseModel):
         None,
         group="training",
         ge=1,
+        le=MOST_STEPS,
         unit="epochs",
         help="Passes over the data, when max_train_steps is empty.",
     )

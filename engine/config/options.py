@@ -49,6 +49,10 @@ class Option:
         return self.unsupported.get(value) if isinstance(value, str) else None
 
 
+MOST_STEPS = 1_000_000_000
+"""More steps than any run takes: what is beyond is a slip of the keyboard."""
+
+
 def option(
     default: Any,
     *,

@@ -263,6 +263,21 @@ def test_a_full_disk_is_told_before_the_run(files):
     assert any("checkpoint" in problem.message and " GB " in problem.message for problem in found)
 
 
+@pytest.mark.parametrize(
+    "key",
+    [
+        "max_train_steps",
+        "num_train_epochs",
+        "checkpoint_step_interval",
+        "validation_step_interval",
+        "checkpoints_total_limit",
+    ],
+)
+def test_a_number_beyond_all_runs_is_an_error_of_its_own(files, key):
+    [problem] = [p for p in files.problems(**{key: 10**400}) if p.severity == "error"]
+    assert problem.key == key
+
+
 # -- prompts --------------------------------------------------------------------------------------
 
 
