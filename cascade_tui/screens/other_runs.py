@@ -6,19 +6,42 @@ import os
 from collections.abc import Sequence
 from typing import ClassVar
 
+from rich.segment import Segment
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.message import Message
 from textual.screen import ModalScreen
+from textual.strip import Strip
 from textual.widgets import SelectionList, Static
+from textual.widgets._toggle_button import ToggleButton
 from textual.widgets.selection_list import Selection
 
+from cascade_tui.widgets.glyphs import READY, shown_path
 from cascade_tui.widgets.shown_keys import shown_key
 from engine.run.paths import RunDirectory, find_runs
 
 _DEPTH = 2
+_BUTTON_PARTS = 3
+
+
+class TickedRuns(SelectionList[RunDirectory]):
+    """Runs to tick: what is ticked has a sign of its own, not only a colour."""
+
+    def render_line(self, y: int) -> Strip:
+        """Textual draws the same X in both."""
+        strip = super().render_line(y)
+        index = self.scroll_offset.y + y
+        if index >= self.option_count:
+            return strip
+        is_ticked = self.get_option_at_index(index).value in self.selected
+        sign = READY if is_ticked else " "
+        inner = ToggleButton.BUTTON_INNER
+        return Strip(
+            Segment(sign, part.style) if number < _BUTTON_PARTS and part.text == inner else part
+            for number, part in enumerate(strip)
+        )
 
 
 class OtherRuns(ModalScreen[Sequence[RunDirectory] | None]):
@@ -60,7 +83,7 @@ class OtherRuns(ModalScreen[Sequence[RunDirectory] | None]):
         with Vertical():
             shows = f"{shown_key('others.take', 'enter')} shows them"
             yield Static(f"space ticks up to {self._most} runs, {shows}", id="told")
-            yield SelectionList[RunDirectory]()
+            yield TickedRuns()
 
     def on_mount(self) -> None:
         """Look for runs in a thread: a network mount may be slow."""
@@ -82,7 +105,7 @@ class OtherRuns(ModalScreen[Sequence[RunDirectory] | None]):
             choices.add_option(Selection(name, run))
         choices.highlighted = 0 if message.runs else None
         if not message.runs:
-            self.query_one("#told", Static).update(f"no other run lies below {parent}")
+            self.query_one("#told", Static).update(f"no other run lies below {shown_path(parent)}")
 
     def action_list(self, action: str) -> None:
         """Move in the list."""

@@ -130,7 +130,11 @@ async def test_other_runs_are_laid_over_by_letter_and_taken_away_again(run):
         chart = await opened(pilot)
         await pilot.press("o")
         await until(pilot, lambda: any(x.option_count for x in app.screen.query(SelectionList)))
-        await pilot.press("space", "enter")
+        ticks = app.screen.query_one(SelectionList)
+        assert "✔" not in ticks.render_line(0).text
+        await pilot.press("space")
+        await until(pilot, lambda: "✔" in ticks.render_line(0).text)
+        await pilot.press("enter")
         while "a corgi" not in chart.plain.splitlines()[0]:
             await pilot.pause()
         assert "2k" in chart.plain.splitlines()[-2] or "1000" in chart.plain.splitlines()[-2]
