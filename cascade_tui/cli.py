@@ -45,7 +45,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "resume": ("control", "go on after a pause, or from the last checkpoint"),
     "change": ("change", "change intervals and prompts of a run while it goes on"),
     "stop": ("control", "finish the step, save, and end the run"),
-    "abort": ("control", "end the run at once, without saving"),
+    "abort": ("control", "end the run within 15 seconds, saved or not"),
     "plot": ("plot", "draw a run's curve in the terminal, or as SVG or PNG"),
     "report": ("report", "write a run as one self-contained HTML file"),
     "diff": ("diff", "say what differs between two configs or runs"),

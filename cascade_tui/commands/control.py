@@ -32,7 +32,7 @@ _COMMANDS: dict[str, tuple[CommandName, str]] = {
         "Finish the step, save a checkpoint, and end the run. A trainer that does not obey is "
         "sent SIGINT, then SIGTERM, then SIGKILL.",
     ),
-    "abort": ("abort", "End the run at once, without saving: SIGTERM, after 15 s SIGKILL."),
+    "abort": ("abort", "End the run: it has 15 s to save and end (SIGTERM), then it is killed."),
 }
 
 _EXIT_CODES = (

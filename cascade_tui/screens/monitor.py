@@ -47,7 +47,8 @@ _STOP_QUESTION = (
     "Stop the run after this step? It saves a checkpoint first; r resumes from it later."
 )
 _ABORT_QUESTION = (
-    "Abort the run at once? Nothing is saved: what came after the last checkpoint is lost."
+    "Abort the run? It has 15 seconds to save and end. Then it is killed, and what came after the "
+    "last checkpoint is lost."
 )
 
 
