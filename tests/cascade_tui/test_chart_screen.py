@@ -150,3 +150,19 @@ async def test_a_run_without_a_step_has_a_chart_that_says_so(tmp_path):
     async with app.run_test(size=(80, 24)) as pilot:
         chart = await opened(pilot, "plus", "H", "left")
         assert "no step yet" in chart.plain
+
+
+async def test_other_runs_can_be_left_alone_and_the_crosshair_taken_away(run):
+    app = MonitorApp(run)
+    async with app.run_test(size=(100, 30)) as pilot:
+        chart = await opened(pilot)
+        await pilot.press("o")
+        await until(pilot, lambda: any(x.option_count for x in app.screen.query(SelectionList)))
+        await pilot.press("space", "escape")
+        await until(pilot, lambda: isinstance(app.screen, ChartScreen))
+        assert "corgi" not in chart.plain
+        before = chart.plain
+        await pilot.press("left")
+        await until(pilot, lambda: chart.plain != before)
+        await pilot.press("x")
+        await until(pilot, lambda: chart.plain == before)
