@@ -238,3 +238,15 @@ async def test_marked_runs_are_shown_beside_each_other_and_the_keys_work_there()
         assert chart.is_log
         await pilot.press("escape")
         await until(pilot, lambda: isinstance(pilot.app.screen, RunsScreen))
+
+
+async def test_the_filter_shows_runs_that_hold_the_words_and_escape_shows_all():
+    for name in ("shiba", "corgi"):
+        write_run(Path("out") / name, "finished")
+    async with CascadeApp(runs_root=Path("out")).run_test(size=(100, 24)) as pilot:
+        assert len(await _lines(pilot)) == 2
+        await pilot.press("slash", *"corgi")
+        table = pilot.app.screen.query_one(RunTable)
+        await until(pilot, lambda: [row.name for row in table.runs] == ["corgi"])
+        await pilot.press("escape")
+        await until(pilot, lambda: len(table.runs) == 2)
